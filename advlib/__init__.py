@@ -1,0 +1,1 @@
+"""Attacks, defenses and protocols behind the robustness study book."""

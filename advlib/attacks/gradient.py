@@ -1,0 +1,204 @@
+"""Sign-gradient attacks in the L-infinity ball: FGSM, its iterated form, and PGD.
+
+All three are one loop. They differ in where it starts, how far it steps and how often.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from advlib.attacks.contract import check_count, check_eps, check_inputs, check_step, frozen
+
+
+def fgsm(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float | Tensor,
+    targeted: bool = False,
+) -> Tensor:
+    """Fast gradient sign method (Goodfellow, Shlens and Szegedy 2015): one step of size `eps`.
+
+    Arguments as for `pgd`.
+    """
+    return _attack(
+        model, images, labels, eps=eps, step=eps, steps=1, restarts=1, random_start=False,
+        targeted=targeted, stop_when_wrong=False, generator=None,
+    )  # fmt: skip
+
+
+def ifgsm(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float | Tensor,
+    step: float,
+    steps: int,
+    targeted: bool = False,
+    stop_when_wrong: bool = False,
+) -> Tensor:
+    """Iterated FGSM, the basic iterative method (Kurakin, Goodfellow and Bengio 2017).
+
+    Arguments as for `pgd`; it starts at the image itself.
+    """
+    check_step(step)
+    return _attack(
+        model, images, labels, eps=eps, step=step, steps=steps, restarts=1, random_start=False,
+        targeted=targeted, stop_when_wrong=stop_when_wrong, generator=None,
+    )  # fmt: skip
+
+
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float | Tensor,
+    step: float,
+    steps: int,
+    restarts: int = 1,
+    random_start: bool = True,
+    targeted: bool = False,
+    stop_when_wrong: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Projected gradient descent (Madry et al. 2018) on the cross-entropy, in the L-inf ball.
+
+    Args:
+        model: maps float32 images [N, C, H, W] in [0, 1] to logits [N, K]; in evaluation mode.
+            Its mode, parameters and their gradients are left as they were.
+        images: float32 [N, C, H, W] in [0, 1].
+        labels: int64 [N]; the true classes, or the classes to reach if `targeted`.
+        eps: radius of the ball in pixel units, in [0, 1]; one number, or one value an image [N].
+        step: length of a step in pixel units.
+        steps: gradient steps of one run.
+        restarts: runs from fresh starting points. Each attacks only the images that the runs
+            before it did not turn; an image that none turns keeps the first run's result.
+        random_start: start uniformly in the ball rather than at the image.
+        targeted: descend towards `labels` rather than away from them.
+        stop_when_wrong: leave an image as soon as the model gets it wrong (or, if `targeted`,
+            reaches the target). For a success rate this is the same attack, many times faster;
+            the images that it returns lie no deeper in the wrong class than needed.
+        generator: source of the random starts, on the CPU or on the images' device.
+
+    Returns:
+        A new float32 tensor [N, C, H, W] in the box [0, 1] and in the ball around `images`.
+
+    Raises:
+        ValueError: an argument is outside what is allowed; the message names it.
+    """
+    check_step(step)
+    return _attack(
+        model, images, labels, eps=eps, step=step, steps=steps, restarts=restarts,
+        random_start=random_start, targeted=targeted, stop_when_wrong=stop_when_wrong,
+        generator=generator,
+    )  # fmt: skip
+
+
+def _attack(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float | Tensor,
+    step: float | Tensor,
+    steps: int,
+    restarts: int,
+    random_start: bool,
+    targeted: bool,
+    stop_when_wrong: bool,
+    generator: torch.Generator | None,
+) -> Tensor:
+    check_inputs(model, images, labels)
+    check_eps(eps, len(images))
+    check_count("steps", steps)
+    check_count("restarts", restarts)
+    eps, step = _column(eps, images), _column(step, images)
+    lower, upper = (images - eps).clamp_(min=0), (images + eps).clamp_(max=1)
+    ascent = -step if targeted else step  # towards a target the loss must fall
+
+    adversarial = images.clone()
+    todo = torch.arange(len(images), device=images.device)
+    with frozen(model):
+        for run in range(restarts):
+            goal = labels[todo]
+            start, low, high = adversarial[todo], lower[todo], upper[todo]
+            if random_start:
+                noise = _uniform(start.shape, generator, start.device)
+                start = torch.clamp(images[todo] + noise * eps[todo], low, high)
+            found = _climb(
+                model, start, goal, low, high, ascent[todo], steps, targeted, stop_when_wrong
+            )
+            adversarial[todo] = found
+            if run + 1 < restarts:
+                todo = todo[_resists(_logits(model, found), goal, targeted)]
+    return adversarial
+
+
+def _climb(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    lower: Tensor,
+    upper: Tensor,
+    ascent: Tensor,
+    steps: int,
+    targeted: bool,
+    stop_when_wrong: bool,
+) -> Tensor:
+    """Take `steps` sign-gradient steps from `images`, each clamped to [lower, upper]."""
+    result = images.clone()
+    rows = torch.arange(len(images), device=images.device)  # of `result`, still being attacked
+    for done in range(1, steps + 1):
+        if not len(rows):
+            break
+        images = images.detach().requires_grad_()
+        logits = model(images).float()  # autocast may have made it bfloat16
+        loss = F.cross_entropy(logits, labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, images)
+        images = images.detach()
+        moved = gradient.sign_().mul_(ascent).add_(images).clamp_(lower, upper)
+        if stop_when_wrong:
+            resists = _resists(logits.detach(), labels, targeted)
+            moved = torch.where(resists.view(-1, 1, 1, 1), moved, images)
+            if done % _stride(images.device) == 0:
+                result[rows] = moved
+                rows, moved, labels, lower, upper, ascent = (
+                    t[resists] for t in (rows, moved, labels, lower, upper, ascent)
+                )
+        images = moved
+    result[rows] = images
+    return result
+
+
+def _stride(device: torch.device) -> int:
+    """How often turned images leave the batch: leaving makes a GPU wait, so there more rarely."""
+    return 1 if device.type == "cpu" else 5
+
+
+def _resists(logits: Tensor, labels: Tensor, targeted: bool) -> Tensor:
+    """Boolean [N]: the attack has not reached its goal on this image."""
+    return (logits.argmax(1) == labels) != targeted
+
+
+@torch.no_grad()
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    return model(images)
+
+
+def _column(value: float | Tensor, images: Tensor) -> Tensor:
+    """One number, or one an image, as float32 [N, 1, 1, 1]."""
+    value = torch.as_tensor(value, dtype=images.dtype, device=images.device)
+    return value.expand(len(images)).view(-1, 1, 1, 1)
+
+
+def _uniform(
+    shape: torch.Size, generator: torch.Generator | None, device: torch.device
+) -> Tensor:
+    """Uniform on [-1, 1), drawn where the generator lives."""
+    source = device if generator is None else generator.device
+    return torch.rand(shape, generator=generator, device=source).mul_(2).sub_(1).to(device)

@@ -1,0 +1,61 @@
+"""Jobs: a study's notebook with all its parameters, and the key that names the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from advlib import cache, data, parameters
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made. Two jobs with equal keys would give equal records."""
+
+    study: str
+    notebook: Path
+    parameters: dict[str, Any]
+    key: str
+
+
+def studies(notebooks: Path = Path("notebooks")) -> dict[str, Path]:
+    """The studies' notebooks by name."""
+    found = {path.stem: path for path in sorted(notebooks.glob("*.ipynb"))}
+    if not found:
+        raise ValueError(f"{notebooks.resolve()}: holds no notebooks; start in the repository")
+    return found
+
+
+def plan(names: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> list[Job]:
+    """A job for each named study (all by default) with these parameters changed.
+
+    Raises ValueError, before anything runs, for an unknown study or an unknown or impossible
+    parameter.
+    """
+    known = studies()
+    for name in names:
+        if name not in known:
+            raise ValueError(f"study: unknown {name!r}; known are {', '.join(known)}")
+    return [_job(known[name], overrides or {}) for name in names or known]
+
+
+def _job(notebook: Path, overrides: Mapping[str, Any]) -> Job:
+    given = parameters.resolve(notebook, overrides)
+    key = cache.digest(
+        [source(notebook), given, cache.source_digest(), data.stamp(given["dataset"])]
+    )
+    return Job(notebook.stem, notebook, given, key[:12])
+
+
+def source(notebook: Path) -> list[tuple[str, str]]:
+    """A notebook's cells without outputs or what papermill adds: (kind, text)."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    return [
+        (cell.cell_type, cell.source)
+        for cell in cells
+        if "injected-parameters" not in cell.metadata.get("tags", ())
+    ]

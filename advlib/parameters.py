@@ -1,0 +1,149 @@
+"""The parameters of the studies: one word per idea, and what each may be.
+
+A notebook's `parameters` cell holds literals: their names and types are the schema, `RULES` says
+which values are possible. The same rules are asked before a batch starts (`resolve`) and at the
+head of every notebook (`check`), so an impossible value never costs a run.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from advlib import data, models
+from advlib.attacks.contract import check_count, check_eps, check_step
+
+
+def check(given: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first parameter whose value is impossible, naming it."""
+    for name, value in given.items():
+        if name not in RULES:
+            raise ValueError(f"{name}: is no parameter of the studies; add it to RULES")
+        RULES[name](name, value)
+
+
+def schema(notebook: Path) -> dict[str, Any]:
+    """The notebook's parameters and their defaults, from its cell tagged `parameters`."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if "parameters" in cell.metadata.get("tags", ()):
+            return {
+                statement.targets[0].id: ast.literal_eval(statement.value)
+                for statement in ast.parse(cell.source).body
+            }
+    raise ValueError(f"{notebook}: has no cell tagged 'parameters'")
+
+
+def resolve(notebook: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a run: the notebook's defaults with the overrides put in, checked.
+
+    Raises ValueError naming the parameter if it is unknown, of the wrong type, or impossible.
+    """
+    defaults = schema(notebook)
+    for name in overrides:
+        if name not in defaults:
+            close = difflib.get_close_matches(name, defaults, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            known = ", ".join(defaults)
+            raise ValueError(f"{name}: {notebook.stem} has no such parameter{hint} (it has {known})")
+    merged = {n: _typed(n, overrides.get(n, d), d) for n, d in defaults.items()}
+    check(merged)
+    return merged
+
+
+def _typed(name: str, value: Any, default: Any) -> Any:
+    """The value in the type of the default; whole numbers pass for fractional ones."""
+    if isinstance(default, list):
+        if not isinstance(value, list):
+            raise ValueError(f"{name}: must be a list like {default}, got {value!r}")
+        return [_typed(name, v, default[0]) for v in value] if default else value
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        kind = type(default).__name__
+        raise ValueError(f"{name}: must be a {kind} like {default!r}, got {value!r}")
+    return value
+
+
+def _dataset(name: str, value: str) -> None:
+    data.check(value)
+
+
+def _models(name: str, values: list[str]) -> None:
+    _some(name, values)
+    for value in values:
+        models.check(value)
+
+
+def _eps(name: str, value: float) -> None:
+    check_eps(value)
+    if value == 0:
+        raise ValueError(f"{name}: must be above 0, got 0")
+
+
+def _step(name: str, value: float) -> None:
+    check_step(value)
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise ValueError(f"{name}: must lie in (0, 1], got {value}")
+
+
+def _held_out(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name}: must lie in (0, 1), got {value}")
+
+
+def _seeds(name: str, values: list[int]) -> None:
+    _some(name, values)
+    if any(not isinstance(v, int) or v < 0 for v in values) or len(set(values)) < len(values):
+        raise ValueError(f"{name}: must be distinct whole numbers from 0 on, got {values}")
+
+
+def _count_or_all(name: str, value: int) -> None:
+    if value != 0:
+        check_count(name, value)
+
+
+def _some(name: str, values: list) -> None:
+    if not values:
+        raise ValueError(f"{name}: must not be empty")
+
+
+def _each(rule: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+    def rule_of_list(name: str, values: list) -> None:
+        _some(name, values)
+        for value in values:
+            rule(name, value)
+
+    return rule_of_list
+
+
+RULES: dict[str, Callable[[str, Any], None]] = {
+    "dataset": _dataset,
+    "size": check_count,
+    "train_images": _count_or_all,
+    "test_images": _count_or_all,
+    "attacked_images": _count_or_all,
+    "search_images": check_count,
+    "validation": _held_out,
+    "models": _models,
+    "epochs": check_count,
+    "tune_epochs": check_count,
+    "control_epochs": check_count,
+    "patience": check_count,
+    "batch_size": check_count,
+    "eps": _eps,
+    "eps_curve": _each(_eps),
+    "step": _step,
+    "steps": check_count,
+    "train_steps": check_count,
+    "share": _share,
+    "shares": _each(_share),
+    "seeds": _seeds,
+}

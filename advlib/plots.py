@@ -1,0 +1,170 @@
+"""The book's figures. Each function takes rows or tensors and returns a matplotlib figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from torch import Tensor
+
+NAMES = {
+    "shallow_cnn": "shallow", "base_cnn": "base", "dense_cnn": "dense",
+    "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD",
+}  # fmt: skip
+# Colours that differ in lightness too; the same protocol has the same colour everywhere.
+PROTOCOL_COLOURS = {"clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e79"}
+
+
+def style() -> None:
+    """Set the look of all figures: small files, readable on a page of 700 pixels."""
+    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.85)
+    plt.rcParams.update({"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True})
+
+
+def training_curves(curves: pd.DataFrame) -> Figure:
+    """Accuracy and loss by epoch, training against validation (`fit`'s curves)."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.8))
+    for axis, what in zip(axes, ("accuracy", "loss"), strict=True):
+        axis.plot(curves["epoch"], curves[what], "o-", label="training (with dropout)")
+        axis.plot(curves["epoch"], curves[f"validation_{what}"], "s--", label="validation")
+        axis.set(xlabel="epoch", ylabel=what)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend()
+    return figure
+
+
+def accuracy_against_eps(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
+    """Accuracy under attack against eps, a panel an attack; the paper's figures as crosses."""
+    attacks = list(rows["attack"].unique())
+    figure, axes = plt.subplots(1, len(attacks), figsize=(7.5, 3.2), sharey=True, squeeze=False)
+    models = list(rows["model"].unique())
+    colours = dict(zip(models, sns.color_palette("colorblind", len(models)), strict=True))
+    for axis, attack in zip(axes[0], attacks, strict=True):
+        for model in models:
+            here = rows[(rows["attack"] == attack) & (rows["model"] == model)]
+            means = here.groupby("eps")["value"].mean() * 100
+            axis.plot(means.index, means, "o-", color=colours[model], label=_name(model))
+            told = paper[(paper["attack"] == attack) & (paper["model"] == model)]
+            axis.plot(told["eps"], told["value"] * 100, "x--", color=colours[model], alpha=0.6)
+        axis.set(title=_name(attack), xlabel="eps (pixel units)", ylim=(-3, 103))
+    axes[0, 0].set_ylabel("accuracy, %")
+    axes[0, 0].plot([], [], "x--", color="grey", label="paper (MNIST)")
+    axes[0, 0].legend(title="network")
+    return figure
+
+
+def class_pairs(tables: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> Figure:
+    """Heatmaps of a success rate (0 to 1) by source class (rows) and target class (columns)."""
+    figure, axes = plt.subplots(1, len(tables), figsize=(7.5, 3.9), squeeze=False, sharey=True)
+    for axis, (title, table) in zip(axes[0], tables.items(), strict=True):
+        sns.heatmap(
+            table * 100, ax=axis, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="rocket_r",
+            cbar=False, square=True, annot_kws={"size": 7},
+            xticklabels=classes, yticklabels=classes,
+        )  # fmt: skip
+        axis.set(title=title, xlabel="target class", ylabel="")
+        axis.tick_params(axis="y", rotation=0)
+    axes[0, 0].set_ylabel("source class")
+    return figure
+
+
+def filter_counts(counts: Mapping[str, Tensor], classes: Sequence[str]) -> Figure:
+    """How often each filter is among the most moved, by class: a heatmap a convolution.
+
+    `counts` are `top_counts` [classes, filters] by convolution.
+    """
+    figure, axes = plt.subplots(len(counts), 1, figsize=(7.5, 2.3 * len(counts)), squeeze=False)
+    for number, (axis, table) in enumerate(zip(axes[:, 0], counts.values(), strict=True), 1):
+        shares = table.double() / table.sum(1, keepdim=True).clamp(min=1) * 100
+        sns.heatmap(
+            shares.numpy(), ax=axis, cmap="rocket_r", vmin=0, yticklabels=classes,
+            cbar_kws={"label": "% of the class's picks"},
+        )  # fmt: skip
+        axis.set(title=f"convolution {number}", xlabel="filter", ylabel="class of the image")
+        axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def histogram(counts: Tensor, chosen: Tensor, title: str) -> Figure:
+    """How often each filter was picked, the finally chosen ones in colour (paper's Fig. 4)."""
+    figure, axis = plt.subplots(figsize=(7.5, 2.4))
+    colours = ["#1f4e79" if f in set(chosen.tolist()) else "#c3ccd6" for f in range(len(counts))]
+    axis.bar(range(len(counts)), counts.numpy(), color=colours)
+    axis.set(title=title, xlabel="filter", ylabel="times in the top")
+    axis.set_xlim(-0.7, len(counts) - 0.3)
+    return figure
+
+
+def examples(images: Mapping[str, Tensor], captions: Mapping[str, Sequence[str]]) -> Figure:
+    """Rows of images [N, C, H, W] in [0, 1], each row under its name, with a caption an image."""
+    count = min(len(row) for row in images.values())
+    figure, axes = plt.subplots(
+        len(images), count, figsize=(7.5, 7.5 / count * len(images) * 1.3), squeeze=False
+    )
+    for line, (name, row) in zip(axes, images.items(), strict=True):
+        for axis, image, caption in zip(line, row, captions[name], strict=False):
+            pixels = image.permute(1, 2, 0).squeeze(-1).numpy()
+            axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
+            axis.set_title(caption, size=7, pad=2)
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, size=8)
+    return figure
+
+
+def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None) -> Figure:
+    """Accuracy of each defense as bars, one colour a protocol, a panel a network.
+
+    `by` is the column with the defense's label; whiskers span the seeds.
+    """
+    models = list(rows["model"].unique())
+    figure, axes = plt.subplots(1, len(models), figsize=(7.5, 3.4), sharey=True, squeeze=False)
+    shown = rows.assign(percent=rows["value"] * 100)
+    for axis, model in zip(axes[0], models, strict=True):
+        sns.barplot(
+            shown[shown["model"] == model], y=by, x="percent", hue="protocol", ax=axis,
+            order=order, hue_order=[p for p in PROTOCOL_COLOURS if p in set(rows["protocol"])],
+            palette=PROTOCOL_COLOURS, errorbar=("pi", 100), err_kws={"linewidth": 1},
+            legend=bool(model == models[0]),
+        )  # fmt: skip
+        axis.set(title=_name(model), xlabel="accuracy, %", ylabel="", xlim=(0, 103))
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    axes[0, 0].get_legend().remove()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, title="shown")
+    return figure
+
+
+def share_curves(rows: pd.DataFrame) -> Figure:
+    """Accuracy against the share of filters trained, a panel an attack, a line a protocol."""
+    attacks = list(rows["trained_on"].unique())
+    figure, axes = plt.subplots(1, len(attacks), figsize=(7.5, 3), sharey=True, squeeze=False)
+    for axis, attack in zip(axes[0], attacks, strict=True):
+        for protocol, part in rows[rows["trained_on"] == attack].groupby("protocol", sort=False):
+            means = part.groupby("share")["value"].mean() * 100
+            axis.plot(
+                means.index * 100, means, "o-", label=protocol, color=PROTOCOL_COLOURS[protocol]
+            )
+        axis.set(title=f"{_name(attack)}", xlabel="filters trained, %", ylim=(-3, 103))
+    axes[0, 0].set_ylabel("accuracy, %")
+    axes[0, -1].legend(loc="center right")
+    return figure
+
+
+def costs(timings: pd.DataFrame) -> Figure:
+    """Time of a training step relative to the whole network's, beside the parameters trained."""
+    figure, axis = plt.subplots(figsize=(7.5, 2.6))
+    table = timings.melt("model", ["step time", "parameters trained"], value_name="percent")
+    table["model"] = table["model"].map(_name)
+    sns.barplot(table, y="model", x="percent", hue="variable", ax=axis, palette=["#1f4e79", "#c3ccd6"])
+    axis.axvline(100, color="black", linewidth=1)
+    axis.set(xlabel="% of training the whole network", ylabel="", xlim=(0, 118))
+    for bars in axis.containers:
+        axis.bar_label(bars, fmt="%.0f", padding=2, size=8)
+    axis.legend(title="", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _name(key: str) -> str:
+    return NAMES.get(key, key)

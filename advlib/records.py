@@ -1,0 +1,235 @@
+"""What a run measured: tidy rows, where they came from, and what they say of a paper's claims.
+
+Rows are the only source of the numbers in a page. A paper's own tables are rows of the same form
+(package data in `advlib/papers`), so a measured and a published figure meet by their columns.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from advlib import cache, parameters
+from advlib.data import Dataset
+from advlib.evaluation import mean_interval, wilson
+
+COLUMNS = (
+    "study", "table", "dataset", "model", "defense", "attack", "eps", "protocol", "metric",
+    "seed", "n", "value",
+)  # fmt: skip
+
+VERDICTS = (
+    "holds",
+    "holds only under the paper's protocol",
+    "does not hold",
+    "not tested here",
+)
+
+
+class Run:
+    """One execution of a study: its checked parameters, its rows and its provenance."""
+
+    def __init__(self, study: str, given: Mapping[str, Any]) -> None:
+        """Check the parameters; raises ValueError naming the first that cannot be."""
+        parameters.check(given)
+        self.study, self.parameters = study, dict(given)
+        self.data: dict[str, str] = {}
+        self._rows: list[dict[str, Any]] = []
+        self._timings: list[dict[str, Any]] = []
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+
+    def uses(self, dataset: Dataset) -> Dataset:
+        """Note a data set's fingerprint in the provenance; returns the data set."""
+        self.data[dataset.name] = dataset.fingerprint
+        return dataset
+
+    def add(self, table: str, metric: str, value: float | Tensor, **columns: Any) -> float:
+        """Add one row. A boolean tensor [N] counts as n = N and its mean. Returns the value."""
+        if isinstance(value, Tensor):
+            columns["n"], value = len(value), value.double().mean().item()
+        row = {"study": self.study, "table": table, "metric": metric, "value": float(value)}
+        self._rows.append(row | columns)
+        return float(value)
+
+    def time(self, what: str, seconds: float, **columns: Any) -> None:
+        """Add one measured duration; kept apart, since no two runs take the same time."""
+        self._timings.append({"study": self.study, "what": what, "seconds": seconds} | columns)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The rows so far: `COLUMNS` first, then the study's own."""
+        return _ordered(pd.DataFrame(self._rows))
+
+    @property
+    def timings(self) -> pd.DataFrame:
+        return pd.DataFrame(self._timings)
+
+    def save(self, folder: str | Path | None = None) -> Path:
+        """Write records.csv, timings.csv and provenance.json, each whole; returns the folder.
+
+        It is `$ADVLIB_RUN` where a batch set it, else results/STUDY below the working directory.
+        """
+        default = os.environ.get("ADVLIB_RUN") or Path("results") / self.study
+        folder = Path(folder or default)
+        provenance = self.provenance()
+        tables = {"records.csv": self.rows, "timings.csv": self.timings}
+        for name, table in tables.items():
+            cache.write_whole(folder / name, lambda part, t=table: t.to_csv(part, index=False))
+        cache.write_whole(
+            folder / "provenance.json",
+            lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n"),
+        )
+        return folder
+
+    def provenance(self) -> dict[str, Any]:
+        """What the rows depend on: parameters, data, code, versions, machine, time taken."""
+        cuda = torch.cuda.is_available()
+        return {
+            "study": self.study,
+            "parameters": self.parameters,
+            "data": self.data,
+            "source": cache.source_digest(),
+            "commit": _commit(),
+            "versions": {p: importlib.metadata.version(p) for p in ("torch", "torchvision")}
+            | {"python": platform.python_version()},
+            "device": torch.cuda.get_device_name() if cuda else _processor(),
+            "threads": torch.get_num_threads(),
+            "started": self._started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - self._clock, 1),
+        }
+
+
+def paper_rows(study: str) -> pd.DataFrame:
+    """The figures that the paper prints, as rows (`value` as a share, not in percent)."""
+    with resources.files("advlib.papers").joinpath(study, "tables.csv").open() as file:
+        return _ordered(pd.read_csv(file, dtype={"table": str}, keep_default_na=False, na_values=[""]))
+
+
+def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each figure: mean over seeds with a 95 % interval, as low, mean and high.
+
+    The interval is Student's t over seeds; with one seed it is Wilson's over the images, and for
+    a figure without a count there is none.
+    """
+    columns = [c for c in rows.columns if c not in ("seed", "n", "value")]
+    summary = []
+    for values, group in rows.groupby(columns, sort=False, dropna=False):
+        mean, n = group["value"].mean(), group["n"].iloc[0]
+        low, high = mean_interval(group["value"].to_list())
+        if len(group) == 1 and n > 0:
+            low, high = wilson(round(mean * n), int(n))
+        named = dict(zip(columns, values, strict=True))
+        summary.append(named | {"seeds": len(group), "low": low, "mean": mean, "high": high})
+    return pd.DataFrame(summary)
+
+
+def beside(
+    measured: pd.DataFrame, paper: pd.DataFrame, *, index: Sequence[str], columns: Sequence[str]
+) -> pd.DataFrame:
+    """A table in percent, as the paper lays it out: its figure beside the measured means.
+
+    `index` and `columns` name the record columns that span the table. The last level of the
+    table's columns is "paper", or "here" with the protocol where there are several.
+    """
+    here = "here, " + measured["protocol"] if measured["protocol"].nunique() > 1 else "here"
+    cells = pd.concat([paper.assign(of="paper"), measured.assign(of=here)], ignore_index=True)
+    keys = [*index, *columns, "of"]
+    means = cells.groupby(keys, sort=False, dropna=False)["value"].mean().mul(100)
+    table = means.unstack([*columns, "of"])
+    return table.reindex(index=means.index.droplevel([*columns, "of"]).unique())
+
+
+def claims(study: str) -> list[dict[str, Any]]:
+    """The paper's claims: what it says, where, and the conditions that decide it (claims.toml)."""
+    text = resources.files("advlib.papers").joinpath(study, "claims.toml").read_text()
+    return tomllib.loads(text)["claim"]
+
+
+def verdicts(study: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a claim: what is claimed, what was measured under each protocol, the verdict.
+
+    A claim holds where each of its conditions does. A condition compares the mean of the rows
+    that it selects with a number, or with the mean of other rows plus a margin. Rows taken under
+    `white-box` overrule `static` ones: a claim that they do not bear out "holds only under the
+    paper's protocol".
+    """
+    table = []
+    for claim in claims(study):
+        outcomes = {p: _outcome(claim["condition"], rows, p) for p in ("static", "white-box")}
+        passed = {p: [ok for ok, _ in found] for p, found in outcomes.items()}
+        if not any(passed.values()):
+            verdict = "not tested here"
+        elif not all(passed["static"] or passed["white-box"]):
+            verdict = "does not hold"
+        elif not all(passed["white-box"]):
+            verdict = "holds only under the paper's protocol"
+        else:
+            verdict = "holds"
+        said = {p: "; ".join(text for _, text in found) or "–" for p, found in outcomes.items()}
+        table.append({"claim": claim["says"], "where": claim["where"], **said, "verdict": verdict})
+    return pd.DataFrame(table)
+
+
+def _outcome(
+    conditions: Sequence[Mapping[str, Any]], rows: pd.DataFrame, protocol: str
+) -> list[tuple[bool, str]]:
+    """Whether each condition holds under a protocol, and the figures; [] if it has no rows."""
+    found = []
+    for condition in conditions:
+        seen = _select(rows, condition["rows"], protocol)
+        other = _select(rows, condition["than"], protocol) if "than" in condition else None
+        if seen.empty or (other is not None and other.empty):
+            return []
+        value, bound = seen["value"].mean(), condition.get("margin", 0.0)
+        bound += condition.get("number", 0.0) if other is None else other["value"].mean()
+        low, high = mean_interval(seen.groupby("seed", dropna=False)["value"].mean().to_list())
+        ok = value >= bound if condition["is"] == "at least" else value <= bound
+        spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
+        found.append((bool(ok), f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}"))
+    return found
+
+
+def _select(rows: pd.DataFrame, wanted: Mapping[str, Any], protocol: str) -> pd.DataFrame:
+    """The rows with these values; taken under the protocol, or under one where there is none."""
+    for column, value in wanted.items():
+        rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
+    return rows[rows["protocol"].isin([protocol, "clean", "none"])]
+
+
+def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
+    own = [c for c in rows.columns if c not in COLUMNS]
+    return rows.reindex(columns=[*COLUMNS, *own])
+
+
+def _commit() -> str | None:
+    """The commit that advlib's source is at, with "+" if it was changed since; None outside git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
+    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
