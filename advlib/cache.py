@@ -1,9 +1,10 @@
 """Results on disk, keyed by everything that determines them.
 
 `remember(function, ...)` runs a function once for each set of arguments. Tensors and models among
-the arguments count by content, functions by name and by advlib's own source (comments, docstrings
-and layout left out), and so do torch's version and the kind of device. Entries are safetensors,
-written whole; two processes that want the same one make it once.
+them count by content; functions and the classes of models by the source of their module and of
+every advlib module that it uses (comments, docstrings and layout left out). torch's version and
+the device count too. Entries are safetensors, written whole; two processes that want the same one
+make it once.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import inspect
 import json
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import platformdirs
@@ -25,9 +29,6 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor, nn
-
-# The modules that decide what a model learns and what an attack finds.
-DECISIVE = ("models.py", "training.py", "evaluation.py", "attacks", "defenses")
 
 
 def root() -> Path:
@@ -43,9 +44,8 @@ def remember(
 
     `function` returns tensors by name and JSON-able notes. The tensors come back on the CPU.
     """
-    key = digest(
-        [function, list(args), kwargs, source_digest(DECISIVE), torch.__version__, _machine()]
-    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    key = digest([function, list(args), kwargs, torch.__version__, device])
     path = root() / function.__name__.strip("_") / f"{key}.safetensors"
     if (found := _read(path)) is not None:
         return found
@@ -85,15 +85,30 @@ def digest(value: Any) -> str:
 
 
 @functools.cache
-def source_digest(parts: tuple[str, ...] = ("",)) -> str:
-    """Digest of advlib's Python source below the given files and folders ("" is all of it)."""
+def source_digest(module: str = "") -> str:
+    """Digest of the source of an advlib module and all that it uses; without a name, of advlib."""
     package = Path(__file__).parent
-    files = {
-        file
-        for part in parts
-        for file in ([package / part] if part.endswith(".py") else (package / part).rglob("*.py"))
-    }
-    return digest([(str(f.relative_to(package)), _meaning(f.read_text())) for f in sorted(files)])
+    if module:
+        files = sorted(Path(sys.modules[name].__file__) for name in _used_by(module))
+    else:
+        files = sorted(package.rglob("*.py"))
+    return digest([(str(f.relative_to(package)), _meaning(f.read_text())) for f in files])
+
+
+def _used_by(module: str) -> set[str]:
+    """The advlib modules that a module's names come from, itself included, this one left out."""
+    found: set[str] = set()
+    todo = {module}
+    while todo:
+        found |= todo
+        names = {
+            value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            for name in todo
+            for value in vars(sys.modules[name]).values()
+        }
+        ours = {n for n in names if isinstance(n, str) and n.startswith("advlib.")}
+        todo = {n for n in ours if n in sys.modules} - found - {__name__}
+    return found
 
 
 def _meaning(source: str) -> str:
@@ -106,11 +121,6 @@ def _meaning(source: str) -> str:
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 del body[0]
     return ast.dump(tree)
-
-
-def _machine() -> list[str]:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    return [device]
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict] | None:
@@ -134,11 +144,15 @@ def _feed(hasher: Any, value: Any) -> None:
             put(type(value).__name__, repr(value) if not isinstance(value, Path) else str(value))
         case Tensor():
             put("tensor", f"{value.dtype}{tuple(value.shape)}")
-            hasher.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
+            hasher.update(
+                value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data
+            )
         case nn.Module():
             put("module", repr(value))
             trained = [name for name, p in value.named_parameters() if p.requires_grad]
-            _feed(hasher, {"trained": trained, "state": dict(value.state_dict())})
+            classes = sorted({type(m).__module__ for m in value.modules()})
+            code = [source_digest(m) for m in classes if m.startswith("advlib.")]
+            _feed(hasher, {"trained": trained, "state": dict(value.state_dict()), "code": code})
         case functools.partial():
             put("partial")
             _feed(hasher, [value.func, list(value.args), value.keywords])
@@ -151,7 +165,10 @@ def _feed(hasher: Any, value: Any) -> None:
             put("list", str(len(value)))
             for item in value:
                 _feed(hasher, item)
-        case _ if callable(value) and "<lambda>" not in getattr(value, "__qualname__", "<lambda>"):
-            put("function", f"{value.__module__}.{value.__qualname__}")
+        case FunctionType() if value.__module__.startswith("advlib."):
+            put("function", value.__qualname__)
+            put("code", source_digest(value.__module__))
+        case FunctionType() if value.__closure__ is None:
+            put("function", inspect.getsource(value))  # one of the reader's own
         case _:
             raise TypeError(f"cannot name a {type(value).__name__} by its content: {value!r}")

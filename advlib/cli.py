@@ -29,6 +29,10 @@ def _parser() -> argparse.ArgumentParser:
         "-p", nargs=2, action="append", default=[], dest="given", metavar=("NAME", "VALUE"),
         help="set a parameter, as papermill does (the value is YAML)",
     )  # fmt: skip
+    run.add_argument(
+        "--profile", choices=("quick", "paper"), default="quick",
+        help="quick: the notebook's defaults; paper: those of notebooks/paper/STUDY.yaml",
+    )  # fmt: skip
     run.add_argument("--out", type=Path, default=Path("runs"), help="folder for the runs")
     run.set_defaults(command=_run)
 
@@ -57,7 +61,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from advlib.batch import execute, plan
 
     overrides = {name: yaml.safe_load(value) for name, value in arguments.given}
-    failures = execute.run(plan.plan(arguments.studies, overrides), out=arguments.out)
+    failures = execute.run(
+        plan.plan(arguments.studies, overrides, profile=arguments.profile), out=arguments.out
+    )
     for failure in failures:
         print(f"advlib: {failure}", file=sys.stderr)
     return 1 if failures else 0

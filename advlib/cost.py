@@ -37,8 +37,10 @@ def step_seconds(
         for name, model in models.items():
             _wait(images.device)
             start = time.perf_counter()
-            with torch.autocast(images.device.type, enabled=False) if not bfloat16 else autocast(
-                images.device
+            with (
+                torch.autocast(images.device.type, enabled=False)
+                if not bfloat16
+                else autocast(images.device)
             ):
                 logits = model(images).float()
             loss = F.cross_entropy(logits, labels)

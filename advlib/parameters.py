@@ -49,7 +49,9 @@ def resolve(notebook: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
             close = difflib.get_close_matches(name, defaults, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             known = ", ".join(defaults)
-            raise ValueError(f"{name}: {notebook.stem} has no such parameter{hint} (it has {known})")
+            raise ValueError(
+                f"{name}: {notebook.stem} has no such parameter{hint} (it has {known})"
+            )
     merged = {n: _typed(n, overrides.get(n, d), d) for n, d in defaults.items()}
     check(merged)
     return merged

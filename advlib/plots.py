@@ -21,7 +21,9 @@ PROTOCOL_COLOURS = {"clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e
 def style() -> None:
     """Set the look of all figures: small files, readable on a page of 700 pixels."""
     sns.set_theme(style="whitegrid", context="notebook", font_scale=0.85)
-    plt.rcParams.update({"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True})
+    plt.rcParams.update(
+        {"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True}
+    )
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:
@@ -157,7 +159,9 @@ def costs(timings: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(7.5, 2.6))
     table = timings.melt("model", ["step time", "parameters trained"], value_name="percent")
     table["model"] = table["model"].map(_name)
-    sns.barplot(table, y="model", x="percent", hue="variable", ax=axis, palette=["#1f4e79", "#c3ccd6"])
+    sns.barplot(
+        table, y="model", x="percent", hue="variable", ax=axis, palette=["#1f4e79", "#c3ccd6"]
+    )
     axis.axvline(100, color="black", linewidth=1)
     axis.set(xlabel="% of training the whole network", ylabel="", xlim=(0, 118))
     for bars in axis.containers:

@@ -6,7 +6,6 @@ Rows are the only source of the numbers in a page. A paper's own tables are rows
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+import torchvision
 from torch import Tensor
 
 from advlib import cache, parameters
@@ -105,8 +105,11 @@ class Run:
             "data": self.data,
             "source": cache.source_digest(),
             "commit": _commit(),
-            "versions": {p: importlib.metadata.version(p) for p in ("torch", "torchvision")}
-            | {"python": platform.python_version()},
+            "versions": {
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+                "python": platform.python_version(),
+            },
             "device": torch.cuda.get_device_name() if cuda else _processor(),
             "threads": torch.get_num_threads(),
             "started": self._started.isoformat(timespec="seconds"),
@@ -117,7 +120,9 @@ class Run:
 def paper_rows(study: str) -> pd.DataFrame:
     """The figures that the paper prints, as rows (`value` as a share, not in percent)."""
     with resources.files("advlib.papers").joinpath(study, "tables.csv").open() as file:
-        return _ordered(pd.read_csv(file, dtype={"table": str}, keep_default_na=False, na_values=[""]))
+        return _ordered(
+            pd.read_csv(file, dtype={"table": str}, keep_default_na=False, na_values=[""])
+        )
 
 
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -224,12 +229,14 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
+        changed = "+" if git("status", "--porcelain", ".") else ""
+        return git("rev-parse", "--short=12", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
-    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return (names or [platform.processor() or platform.machine()])[0]

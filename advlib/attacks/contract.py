@@ -25,6 +25,8 @@ def check_inputs(model: nn.Module, images: Tensor, labels: Tensor) -> None:
         low, high = (bound.item() for bound in images.aminmax())
         if not 0 <= low <= high <= 1:
             raise ValueError(f"images: pixels must lie in [0, 1], found {low:.4g} to {high:.4g}")
+        if labels.min() < 0:  # torch's cross-entropy would silently leave out an image with -100
+            raise ValueError(f"labels: must be class numbers from 0 on, found {labels.min()}")
 
 
 def check_eps(eps: float | Tensor, count: int | None = None) -> None:

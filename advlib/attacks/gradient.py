@@ -77,7 +77,7 @@ def pgd(
         step: length of a step in pixel units.
         steps: gradient steps of one run.
         restarts: runs from fresh starting points. Each attacks only the images that the runs
-            before it did not turn; an image that none turns keeps the first run's result.
+            before it did not turn; an image that none turns keeps the last run's result.
         random_start: start uniformly in the ball rather than at the image.
         targeted: descend towards `labels` rather than away from them.
         stop_when_wrong: leave an image as soon as the model gets it wrong (or, if `targeted`,
@@ -125,11 +125,13 @@ def _attack(
     todo = torch.arange(len(images), device=images.device)
     with frozen(model):
         for run in range(restarts):
+            if not len(todo):
+                break
             goal = labels[todo]
-            start, low, high = adversarial[todo], lower[todo], upper[todo]
+            start, low, high = images[todo], lower[todo], upper[todo]
             if random_start:
                 noise = _uniform(start.shape, generator, start.device)
-                start = torch.clamp(images[todo] + noise * eps[todo], low, high)
+                start = (start + noise * eps[todo]).clamp_(low, high)
             found = _climb(
                 model, start, goal, low, high, ascent[todo], steps, targeted, stop_when_wrong
             )
@@ -196,9 +198,7 @@ def _column(value: float | Tensor, images: Tensor) -> Tensor:
     return value.expand(len(images)).view(-1, 1, 1, 1)
 
 
-def _uniform(
-    shape: torch.Size, generator: torch.Generator | None, device: torch.device
-) -> Tensor:
+def _uniform(shape: torch.Size, generator: torch.Generator | None, device: torch.device) -> Tensor:
     """Uniform on [-1, 1), drawn where the generator lives."""
     source = device if generator is None else generator.device
     return torch.rand(shape, generator=generator, device=source).mul_(2).sub_(1).to(device)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 
 from advlib import cache, data, parameters
 
@@ -30,17 +31,37 @@ def studies(notebooks: Path = Path("notebooks")) -> dict[str, Path]:
     return found
 
 
-def plan(names: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> list[Job]:
+def plan(
+    names: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    profile: str = "quick",
+) -> list[Job]:
     """A job for each named study (all by default) with these parameters changed.
 
-    Raises ValueError, before anything runs, for an unknown study or an unknown or impossible
-    parameter.
+    The `quick` profile is a notebook's defaults; another one is read from the YAML file
+    PROFILE/STUDY.yaml beside the notebook, before `overrides`. Raises ValueError, before anything
+    runs, for an unknown study or an unknown or impossible parameter.
     """
     known = studies()
     for name in names:
         if name not in known:
             raise ValueError(f"study: unknown {name!r}; known are {', '.join(known)}")
-    return [_job(known[name], overrides or {}) for name in names or known]
+    return [
+        _job(known[name], _profile(known[name], profile) | dict(overrides or {}))
+        for name in names or known
+    ]
+
+
+def _profile(notebook: Path, profile: str) -> dict[str, Any]:
+    if profile == "quick":
+        return {}
+    file = notebook.parent / profile / f"{notebook.stem}.yaml"
+    if not file.is_file():
+        raise ValueError(
+            f"profile: {notebook.stem} has none called {profile!r} ({file} is missing)"
+        )
+    return yaml.safe_load(file.read_text())
 
 
 def _job(notebook: Path, overrides: Mapping[str, Any]) -> Job:

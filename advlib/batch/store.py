@@ -32,7 +32,7 @@ def is_complete(run: Path) -> bool:
 
 @contextmanager
 def workspace(run: Path) -> Iterator[Path]:
-    """A folder to work in that gets the run's name at the end; at an error it is left as -failed."""
+    """A folder to work in that gets the run's name at the end, or KEY-failed at an error."""
     run.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=run.parent, prefix=f".{run.name}-"))
     work.chmod(0o755)  # mkdtemp makes it private

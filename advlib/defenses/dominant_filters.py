@@ -176,9 +176,7 @@ class SplitConv2d(nn.Module):
     needs a gradient, so the pooling is then undone for the trained filters alone, too.
     """
 
-    def __init__(
-        self, layer: nn.Conv2d, filters: Tensor, pool: nn.MaxPool2d | None = None
-    ) -> None:
+    def __init__(self, layer: nn.Conv2d, filters: Tensor, pool: nn.MaxPool2d | None = None) -> None:
         super().__init__()
         if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             raise ValueError("filters: only ungrouped, zero-padded convolutions can be split")
@@ -204,11 +202,12 @@ class SplitConv2d(nn.Module):
             kind = torch.get_autocast_dtype(images.device.type)
             images, weight = images.to(kind), weight.to(kind)
             bias = None if bias is None else bias.to(kind)
-        if self.pool is not None and images.requires_grad:
-            raise ValueError("pool: can be taken in only where the input needs no gradient")
-        return _SplitConvolution.apply(
-            images, self.weight, self.bias, weight, bias, self.filters, self.plain, self.pool
-        )
+        attacked = images.requires_grad  # then all filters' share of the gradient is asked for
+        output = _SplitConvolution.apply(
+            images, self.weight, self.bias, weight, bias, self.filters, self.plain,
+            None if attacked else self.pool,
+        )  # fmt: skip
+        return self.pool(output) if attacked and self.pool is not None else output
 
     @torch.no_grad()
     def whole(self) -> tuple[Tensor, Tensor | None]:
@@ -226,7 +225,7 @@ class _SplitConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, images, part, part_bias, weight, bias, filters, layer, pool):
         output = F.conv2d(images, weight, bias, layer.stride, layer.padding, layer.dilation)
-        ctx.layer, ctx.pool, ctx.kinds = layer, pool, (part.dtype, images.dtype)
+        ctx.layer, ctx.pool, ctx.kind = layer, pool, part.dtype
         if pool is None:
             ctx.save_for_backward(images, weight, filters)
             return output
@@ -238,23 +237,23 @@ class _SplitConvolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         images, weight, filters, *origins = ctx.saved_tensors
-        to_part = gradient[:, filters]
-        if ctx.pool is not None:
-            unpooled = gradient.new_empty(ctx.shape).contiguous(memory_format=torch.channels_last)
-            to_part = torch.ops.aten.max_pool2d_with_indices_backward(
-                to_part, unpooled, *_geometry(ctx.pool), *origins
-            )
-        to_images = None
+        to_images, biased = None, ctx.layer.bias is not None
         if ctx.needs_input_grad[0]:
             to_images, _, _ = _convolution_backward(
                 ctx.layer, gradient, images, weight, wanted=(True, False, False)
             )
-        biased = ctx.layer.bias is not None
+        to_part = gradient[:, filters]
+        if ctx.pool is not None:
+            to_part = torch.ops.aten.max_pool2d_with_indices_backward(
+                to_part.contiguous(), gradient.new_empty(ctx.shape), *_geometry(ctx.pool),
+                origins[0].contiguous(),
+            )  # fmt: skip
+        part = weight.new_empty(len(filters), *weight.shape[1:])  # only its shape is asked for
         _, to_weight, to_bias = _convolution_backward(
-            ctx.layer, to_part, images, weight[filters], wanted=(False, True, biased)
+            ctx.layer, to_part, images, part, wanted=(False, True, biased)
         )
-        to_weight = to_weight.to(ctx.kinds[0])
-        to_bias = to_bias.to(ctx.kinds[0]) if biased else None
+        to_weight = to_weight.to(ctx.kind)
+        to_bias = to_bias.to(ctx.kind) if biased else None
         return to_images, to_weight, to_bias, *(None,) * 5
 
 
@@ -262,8 +261,8 @@ def _convolution_backward(
     layer: nn.Conv2d, gradient: Tensor, images: Tensor, weight: Tensor, *, wanted: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
     """Gradients for input, weight and bias, those `wanted`, in the layout of the layer."""
-    layout = torch.contiguous_format
-    if layer.weight.is_contiguous(memory_format=torch.channels_last):
+    layout = torch.contiguous_format  # also the faster one for images of a single channel
+    if images.shape[1] > 1 and layer.weight.is_contiguous(memory_format=torch.channels_last):
         layout = torch.channels_last
     gradient, images, weight = (
         t.contiguous(memory_format=layout) for t in (gradient, images, weight)

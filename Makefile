@@ -1,0 +1,56 @@
+# make book: set up, execute every notebook with its default parameters, render the site.
+# make test: set up, then pytest, nbval on the notebooks, and the site with warnings as errors.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH := .venv-bench
+UV := uv==0.13.8
+
+.PHONY: book test lint bench store lock clean
+
+book: $(VENV)/ready
+	$(BIN)/advlib run
+	$(BIN)/advlib book
+
+test: $(VENV)/ready lint
+	$(BIN)/python -m pytest
+	$(BIN)/advlib run
+	ADVLIB_RUN=$(CURDIR)/_build/nbval $(BIN)/python -m pytest --nbval-lax notebooks
+	$(BIN)/advlib book
+	$(BIN)/python -m pytest tests/browser
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# Against torchattacks, foolbox and ART, which pin other versions: an environment of its own.
+bench: $(BENCH)/ready
+	PYTHONPATH=. $(BENCH)/bin/python tests/benchmarks/bench.py
+
+# Put the outputs of the default parameters into notebooks/, to be committed.
+store: $(VENV)/ready
+	$(BIN)/advlib run
+	$(BIN)/advlib store
+
+# Pin anew. torch's own CUDA packages stay out: torch pins them, and not every platform has them.
+lock: $(VENV)/ready
+	$(BIN)/python -m uv pip compile -q -U --all-extras --no-annotate --no-header pyproject.toml \
+	  | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
+
+clean:
+	rm -rf _build runs
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q "$(UV)"
+	$(BIN)/python -m uv pip install -q --python $(BIN)/python -r requirements.lock
+	$(BIN)/python -m uv pip install -q --python $(BIN)/python --no-deps -e .
+	touch $@
+
+$(BENCH)/ready: tests/benchmarks/requirements.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install -q "$(UV)"
+	$(BENCH)/bin/python -m uv pip install -q --python $(BENCH)/bin/python -r $<
+	touch $@

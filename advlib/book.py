@@ -1,0 +1,144 @@
+"""The site: stage the pages and the executed notebooks, check them, render with jupyter-book.
+
+A study has two pages. `book/studies/STUDY.ipynb` is the published run at the paper's scale, kept in
+git with its records; `notebooks/STUDY.ipynb` is rendered from the run of its default parameters.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from advlib import cache
+from advlib.batch import store
+from advlib.batch.plan import Job, plan, source
+
+STAGE, SITE = Path("_build/stage"), Path("_build/site")
+PUBLISHED = Path("book/studies")
+PAGES = ("_config.yml", "_toc.yml", "book")
+
+
+def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
+    """Render the site and return its index.html.
+
+    Raises ValueError if a page would rest on a failed run, on none, or on one of other code
+    (`allow_stale` then takes the outputs stored in notebooks/), or if jupyter-book warns.
+    """
+    executed = {job.notebook: _executed(job, runs, allow_stale) for job in plan()}
+    published = sorted(PUBLISHED.glob("*.ipynb"))
+    for notebook in published:
+        _check_published(notebook)
+    _stage(executed, published)
+    command = [
+        sys.executable, "-m", "jupyter_book", "build", str(STAGE), "--path-output", str(SITE),
+        "-W", "-n", "--keep-going", "--quiet",
+    ]  # fmt: skip
+    if subprocess.run(command).returncode:
+        raise ValueError("book: jupyter-book reported the errors or warnings above")
+    return (SITE / "_build/html/index.html").resolve()
+
+
+def publish(run: Path) -> Path:
+    """Copy a complete run's notebook and results to book/studies; returns the notebook."""
+    if not store.is_complete(run):
+        raise ValueError(f"run: {run} is no complete run")
+    study = store.provenance(run)["study"]
+    for name in store.RESULTS:
+        target = PUBLISHED / study / name
+        cache.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
+    notebook = PUBLISHED / f"{study}.ipynb"
+    cache.write_whole(notebook, lambda part: shutil.copyfile(run / store.NOTEBOOK, part))
+    return notebook
+
+
+def store_outputs(*, runs: Path = store.STORE) -> list[Path]:
+    """Put the outputs of the default runs into notebooks/; returns the notebooks."""
+    done = []
+    for job in plan():
+        executed = _executed(job, runs, allow_stale=False)
+        book = nbformat.read(executed, as_version=4)
+        book.cells = [
+            c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", ())
+        ]
+        cache.write_whole(job.notebook, lambda part, b=book: nbformat.write(b, part))
+        done.append(job.notebook)
+    return done
+
+
+def _executed(job: Job, runs: Path, allow_stale: bool) -> Path:
+    run = store.folder(job, runs)
+    if store.is_complete(run):
+        return run / store.NOTEBOOK
+    if not allow_stale:
+        raise ValueError(
+            f"book: {job.study} has no complete run of the present code and default parameters "
+            f"in {runs} (run `advlib run {job.study}`, or build with --allow-stale)"
+        )
+    if found := store.errors(job.notebook):
+        raise ValueError(f"book: {job.notebook} holds an error: {found[0]}")
+    return job.notebook
+
+
+def _check_published(notebook: Path) -> None:
+    """Refuse a published page with an error in it, or without the records that it shows."""
+    if found := store.errors(notebook):
+        raise ValueError(f"book: {notebook} holds an error: {found[0]}")
+    for name in store.RESULTS:
+        if not (path := PUBLISHED / notebook.stem / name).is_file():
+            raise ValueError(f"book: {notebook} lacks its {path}")
+
+
+def _stage(executed: dict[Path, Path], published: list[Path]) -> None:
+    """Bring the staged sources up to date; files that did not change keep their time."""
+    wanted = {Path(p): Path(p) for p in PAGES if Path(p).is_file()}
+    wanted |= {p: p for p in Path("book").rglob("*") if p.is_file()}
+    wanted |= executed
+    for place in [p for p in STAGE.rglob("*") if p.is_file()]:
+        if place.relative_to(STAGE) not in wanted and "_generated" not in place.parts:
+            place.unlink()
+    for place, origin in wanted.items():
+        target = STAGE / place
+        if not (target.is_file() and filecmp.cmp(origin, target, shallow=False)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(origin, target)
+    status = STAGE / "book/_generated/status.md"
+    text = _status(executed, published)
+    if not (status.is_file() and status.read_text() == text):
+        cache.write_whole(status, lambda part: part.write_text(text))
+
+
+def _status(executed: dict[Path, Path], published: list[Path]) -> str:
+    """The table of the status page: what each page was made with, by whom and how long."""
+    rows = []
+    for notebook in published:
+        run = PUBLISHED / notebook.stem
+        rows.append(_origin(f"[{notebook.stem}](../studies/{notebook.name})", notebook, run))
+    for notebook, origin in executed.items():
+        link = f"[{notebook.stem}, quick](../../notebooks/{notebook.name})"
+        if origin != notebook:
+            rows.append(_origin(link, notebook, origin.parent))
+    return pd.DataFrame(rows).to_markdown(index=False) + "\n"
+
+
+def _origin(link: str, notebook: Path, run: Path) -> dict[str, str]:
+    """One row of the status table."""
+    made = json.loads((run / "provenance.json").read_text())
+    present = Path("notebooks") / f"{made['study']}.ipynb"
+    same = made["source"] == cache.source_digest() and source(notebook) == source(present)
+    return {
+        "page": link,
+        "data": ", ".join(f"{name} ({print_})" for name, print_ in made["data"].items()),
+        "seeds": ", ".join(map(str, made["parameters"]["seeds"])),
+        "code": f"{made['commit'] or 'no git'}{'' if same else ' (older than this site)'}",
+        "torch": made["versions"]["torch"],
+        "machine": f"{made['device']}, {made['threads']} threads",
+        "made": made["started"][:16].replace("T", " "),
+        "seconds": f"{made['seconds']:.0f}",
+    }

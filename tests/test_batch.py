@@ -1,0 +1,119 @@
+"""The batch, on a notebook that takes a second."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from advlib import cli
+from advlib.batch import execute, plan, store
+
+PARAMETERS = "dataset = 'digits'  # data\neps = 0.3  # radius\nseeds = [0]"
+WORK = """from advlib import records
+run = records.Run("tiny", dict(dataset=dataset, eps=eps, seeds=seeds))
+if eps == 0.5:
+    raise RuntimeError("half is too much")
+run.add("1", "accuracy", eps)
+run.save()"""
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with one tiny study, as the working directory."""
+    cells = [nbformat.v4.new_code_cell(PARAMETERS), nbformat.v4.new_code_cell(WORK)]
+    cells[0].metadata["tags"] = ["parameters"]
+    book = nbformat.v4.new_notebook(cells=cells)
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    (tmp_path / "notebooks/paper").mkdir(parents=True)
+    nbformat.write(book, tmp_path / "notebooks/tiny.ipynb")
+    (tmp_path / "notebooks/paper/tiny.yaml").write_text("eps: 0.1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_key_names_everything_that_counts(repository, monkeypatch):
+    (job,) = plan.plan()
+    assert plan.plan(["tiny"]) == [job]
+    keys = {job.key, plan.plan(overrides={"eps": 0.2})[0].key}
+    keys.add(plan.plan(profile="paper")[0].key)
+    notebook = repository / "notebooks/tiny.ipynb"
+    book = nbformat.read(notebook, as_version=4)
+    book.cells[1].outputs = [nbformat.v4.new_output("stream", text="an output does not count")]
+    nbformat.write(book, notebook)
+    assert plan.plan()[0].key == job.key
+    book.cells[1].source += "\n# but the source does"
+    nbformat.write(book, notebook)
+    keys.add(plan.plan()[0].key)
+    monkeypatch.setattr(plan.cache, "source_digest", lambda: "other code")
+    keys.add(plan.plan()[0].key)
+    assert len(keys) == 5
+
+
+def test_a_run_is_made_once_and_whole(repository, capfd):
+    jobs = plan.plan()
+    assert execute.run(jobs) == []
+    run = store.folder(jobs[0])
+    assert store.is_complete(run)
+    assert store.provenance(run)["parameters"] == {"dataset": "digits", "eps": 0.3, "seeds": [0]}
+    made = (run / "records.csv").stat().st_mtime_ns
+    assert execute.run(jobs) == []
+    assert "already complete" in capfd.readouterr().out
+    assert (run / "records.csv").stat().st_mtime_ns == made
+    text = (run / "notebook.ipynb").read_text()
+    assert str(repository) not in text
+    assert '"papermill"' not in text
+
+
+def test_equal_parameters_give_equal_records(repository):
+    (job,) = plan.plan()
+    execute.run([job], out=Path("one"))
+    execute.run([job], out=Path("two"))
+    one, two = (store.folder(job, Path(out)) / "records.csv" for out in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_failing_job_is_told_and_does_not_stop_the_others(repository, capfd):
+    bad, good = plan.plan(overrides={"eps": 0.5}) + plan.plan()
+    (failure,) = execute.run([bad, good])
+    assert "RuntimeError: half is too much" in failure
+    assert not store.folder(bad).exists()
+    assert store.is_complete(store.folder(good))
+    failed = store.folder(bad).with_name(f"{bad.key}-failed")
+    assert store.errors(failed / store.NOTEBOOK) == ["RuntimeError: half is too much"]
+    assert cli.main(["run", "-p", "eps", "0.5"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "dataset", "nosuch"], "dataset"),
+        (["-p", "eps", "3"], "eps: "),
+        (["-p", "epss", "0.1"], "epss: "),
+        (["other"], "study: unknown 'other'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(repository, capfd, arguments, message):
+    assert cli.main(["run", *arguments]) == 2
+    assert message in capfd.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_an_incomplete_folder_is_made_anew(repository):
+    (job,) = plan.plan()
+    run = store.folder(job)
+    run.mkdir(parents=True)
+    (run / "records.csv").write_text("half")
+    assert execute.run([job]) == []
+    assert store.is_complete(run)
+
+
+def test_an_interrupted_run_leaves_no_folder_under_its_name(repository, monkeypatch):
+    (job,) = plan.plan()
+
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execute.papermill, "execute_notebook", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        execute.run([job])
+    assert not store.folder(job).exists()

@@ -1,0 +1,83 @@
+"""The book's checks, on a tiny repository: what may not be built, and what publishing copies."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from advlib import book
+from advlib.batch import store
+from tests.test_batch import repository  # noqa: F401
+
+
+@pytest.fixture
+def tiny(repository, request):  # noqa: F811
+    (job,) = book.plan()
+    run = store.folder(job)
+    run.mkdir(parents=True)
+    executed = nbformat.read(job.notebook, as_version=4)
+    executed.cells[1].outputs = [nbformat.v4.new_output("stream", text="measured")]
+    nbformat.write(executed, run / store.NOTEBOOK)
+    (run / "records.csv").write_text("value\n1\n")
+    (run / "timings.csv").write_text("\n")
+    (run / "provenance.json").write_text(json.dumps({"study": "tiny"}))
+    return run
+
+
+def break_(notebook: Path):
+    executed = nbformat.read(notebook, as_version=4)
+    error = nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])
+    executed.cells[1].outputs = [error]
+    nbformat.write(executed, notebook)
+
+
+def test_a_study_without_a_run_is_not_built(repository):  # noqa: F811
+    with pytest.raises(ValueError, match="no complete run of the present code"):
+        book.build()
+
+
+def test_a_run_with_an_error_is_not_built(tiny):
+    break_(tiny / store.NOTEBOOK)
+    with pytest.raises(ValueError, match="no complete run"):
+        book.build()
+
+
+def test_a_run_of_other_code_is_not_built(tiny, monkeypatch):
+    monkeypatch.setattr("advlib.cache.source_digest", lambda module="": "other code")
+    with pytest.raises(ValueError, match="no complete run"):
+        book.build()
+
+
+def test_a_published_page_with_an_error_is_not_built(tiny):
+    page = book.publish(tiny)
+    break_(page)
+    with pytest.raises(ValueError, match="holds an error: ValueError: no"):
+        book.build()
+
+
+def test_a_published_page_without_its_records_is_not_built(tiny):
+    page = book.publish(tiny)
+    (page.parent / "tiny/records.csv").unlink()
+    with pytest.raises(ValueError, match="lacks its .*records.csv"):
+        book.build()
+
+
+def test_publishing_copies_the_notebook_and_its_records(tiny):
+    page = book.publish(tiny)
+    assert page == Path("book/studies/tiny.ipynb")
+    assert page.read_bytes() == (tiny / store.NOTEBOOK).read_bytes()
+    for name in store.RESULTS:
+        assert (page.parent / "tiny" / name).read_bytes() == (tiny / name).read_bytes()
+
+
+def test_only_a_complete_run_is_published(tmp_path):
+    with pytest.raises(ValueError, match="^run: "):
+        book.publish(tmp_path)
+
+
+def test_outputs_are_stored_without_changing_the_key(tiny):
+    (job,) = book.plan()
+    (notebook,) = book.store_outputs()
+    assert nbformat.read(notebook, as_version=4).cells[1].outputs[0].text == "measured"
+    assert book.plan() == [job]

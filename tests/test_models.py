@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from advlib import models
+
+
+def test_base_cnn_is_the_papers_table_1():
+    table = models.summary(models.build("base_cnn"))
+    assert table["parameters"].sum() == 120_042
+    counted = table[table["parameters"] > 0]
+    assert counted["layer"].tolist() == ["Conv2d", "Conv2d", "Linear", "Linear"]
+    assert counted["parameters"].tolist() == [832, 18_496, 100_384, 330]
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_every_network_maps_pixels_to_logits(name):
+    model = models.build(name, classes=7, channels=3, size=32)
+    with torch.no_grad():
+        assert model(torch.rand(2, 3, 32, 32)).shape == (2, 7)
+    assert not model.training
+    assert isinstance(model[0], models.Normalize)
+
+
+def test_normalisation_is_the_first_layer():
+    plain = models.build("shallow_cnn", channels=3, seed=4)
+    shifted = models.build("shallow_cnn", channels=3, seed=4, mean=(0.5, 0.4, 0.3), std=0.25)
+    images = torch.rand(4, 3, 28, 28)
+    by_hand = (images - torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1)) / 0.25
+    with torch.no_grad():
+        torch.testing.assert_close(shifted(images), plain(by_hand))
+
+
+def test_weights_follow_from_the_seed_alone():
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first, again, other = (models.build("base_cnn", seed=s) for s in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), state)
+    weights = [m.network[0].weight for m in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"name": "lenet"}, "model"),
+        ({"name": "dense_cnn", "size": 7}, "size"),
+        ({"name": "base_cnn", "std": 0.0}, "std"),
+        ({"name": "base_cnn", "mean": (0.1, 0.2)}, "mean"),
+        ({"name": "base_cnn", "dropout": 1.0}, "dropout"),
+    ],
+)
+def test_impossible_options_are_named(options, named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        models.build(**options)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_drops_the_rate_and_keeps_the_mean(layout):
+    layer = models.Dropout(0.25).train()
+    ones = torch.ones(64, 32, 14, 14).contiguous(memory_format=layout).requires_grad_()
+    torch.manual_seed(0)
+    dropped = layer(ones)
+    assert (dropped == 0).double().mean().item() == pytest.approx(0.25, abs=0.003)
+    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
+    dropped.sum().backward()
+    assert torch.equal(ones.grad, dropped.detach())
+    assert layer.eval()(ones) is ones
+
+
+def test_pooling_before_relu_changes_nothing():
+    images = torch.randn(2, 3, 8, 8)
+    pool, relu = torch.nn.MaxPool2d(2), torch.nn.ReLU()
+    assert torch.equal(pool(relu(images)), relu(pool(images)))

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from advlib import parameters
+
+NOTEBOOK = Path("notebooks/dominant_filters.ipynb")
+
+
+def test_the_parameters_cell_is_the_schema():
+    found = parameters.schema(NOTEBOOK)
+    assert found["dataset"] == "digits"
+    assert found["eps"] == 0.3
+    assert found.keys() <= parameters.RULES.keys()
+
+
+def test_overrides_are_put_in_and_typed():
+    given = parameters.resolve(NOTEBOOK, {"eps": 1, "seeds": [7]})
+    assert given["eps"] == 1.0
+    assert isinstance(given["eps"], float)
+    assert given["seeds"] == [7]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dataset", "nosuch"), ("dataset", 3), ("eps", 3), ("eps", 0), ("eps", "0.3"),
+        ("step", 0), ("steps", 0), ("steps", 1.5), ("seeds", []), ("seeds", [1, 1]),
+        ("seeds", 0), ("models", ["lenet"]), ("share", 0), ("shares", [2]), ("epochs", True),
+        ("validation", 1), ("eps_curve", [0.1, 7]), ("attacked_images", -1),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        parameters.resolve(NOTEBOOK, {name: value})
+
+
+def test_an_unknown_parameter_is_refused_with_a_hint():
+    with pytest.raises(ValueError, match=r"^epss: .*did you mean eps\?"):
+        parameters.resolve(NOTEBOOK, {"epss": 0.1})
+
+
+def test_a_notebook_without_parameters_is_refused(tmp_path):
+    path = tmp_path / "bare.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), path)
+    with pytest.raises(ValueError, match="parameters"):
+        parameters.schema(path)

@@ -1,0 +1,136 @@
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from advlib import records
+
+GIVEN = {"dataset": "digits", "eps": 0.3, "seeds": [0, 1]}
+
+
+def rows(**values):
+    """Rows of one accuracy for each protocol and seed: static=[0.9, 0.8], ..."""
+    keys = {"defense": "dominant", "metric": "accuracy", "n": 100}
+    return pd.DataFrame(
+        [
+            keys | {"protocol": p.replace("_", "-"), "seed": seed, "value": value}
+            for p, of_seed in values.items()
+            for seed, value in enumerate(of_seed)
+        ]
+    )
+
+
+def test_a_run_refuses_impossible_parameters():
+    with pytest.raises(ValueError, match="^eps: "):
+        records.Run("dominant_filters", GIVEN | {"eps": 3.0})
+
+
+def test_rows_are_tidy_and_a_tensor_counts_itself():
+    run = records.Run("dominant_filters", GIVEN)
+    right = torch.tensor([True, False, True, True])
+    assert run.add("6", "accuracy", right, model="base_cnn", share=0.1) == 0.75
+    (row,) = run.rows.to_dict("records")
+    assert list(row)[: len(records.COLUMNS)] == list(records.COLUMNS)
+    assert (row["study"], row["table"], row["n"], row["value"]) == (
+        "dominant_filters",
+        "6",
+        4,
+        0.75,
+    )
+    assert row["share"] == 0.1
+
+
+def test_a_saved_run_tells_where_it_came_from(tmp_path):
+    run = records.Run("dominant_filters", GIVEN)
+    run.add("6", "accuracy", 0.5)
+    run.time("a step", 0.01)
+    folder = run.save(tmp_path / "out")
+    assert pd.read_csv(folder / "records.csv")["value"].tolist() == [0.5]
+    assert pd.read_csv(folder / "timings.csv")["seconds"].tolist() == [0.01]
+    made = json.loads((folder / "provenance.json").read_text())
+    assert made["parameters"] == GIVEN
+    assert made["versions"]["torch"] == torch.__version__
+    assert {"source", "commit", "device", "threads", "data", "seconds"} <= made.keys()
+
+
+def test_a_batch_says_where_to_save(tmp_path, monkeypatch):
+    monkeypatch.setenv("ADVLIB_RUN", str(tmp_path / "run"))
+    assert records.Run("dominant_filters", GIVEN).save() == tmp_path / "run"
+    monkeypatch.delenv("ADVLIB_RUN")
+    monkeypatch.chdir(tmp_path)
+    records.Run("dominant_filters", GIVEN).save()
+    assert (tmp_path / "results/dominant_filters/records.csv").is_file()
+
+
+def test_over_seeds_gives_intervals():
+    summary = records.over_seeds(rows(static=[0.9, 0.8, 1.0], white_box=[0.1]))
+    static, white = summary.to_dict("records")
+    assert (static["seeds"], static["mean"]) == (3, pytest.approx(0.9))
+    assert static["low"] < 0.9 < static["high"]
+    assert (white["seeds"], white["low"]) == (1, pytest.approx(0.0552, abs=1e-4))  # Wilson, 10/100
+
+
+def test_beside_lays_the_papers_figure_next_to_ours():
+    paper = rows(static=[0.99]).assign(model="base_cnn")
+    ours = rows(static=[0.9, 0.8], white_box=[0.0, 0.1]).assign(model="base_cnn")
+    table = records.beside(ours, paper, index=["defense"], columns=["model"])
+    assert table.loc["dominant", "base_cnn"].round(6).to_dict() == {
+        "paper": 99.0, "here, static": 85.0, "here, white-box": 5.0
+    }  # fmt: skip
+
+
+@pytest.fixture
+def claim(monkeypatch):
+    condition = {
+        "rows": {"defense": "dominant", "metric": "accuracy"}, "is": "at least", "number": 0.9
+    }  # fmt: skip
+    known = [{"says": "It defends.", "where": "Table 8", "condition": [condition]}]
+    monkeypatch.setattr(records, "claims", lambda study: known)
+    return condition
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [
+        (rows(static=[0.99], white_box=[0.95]), "holds"),
+        (rows(static=[0.99], white_box=[0.1]), "holds only under the paper's protocol"),
+        (rows(static=[0.5], white_box=[0.1]), "does not hold"),
+        (rows(static=[0.99], white_box=[0.1]).assign(defense="other"), "not tested here"),
+        (rows(white_box=[0.95]), "holds"),
+        (rows(white_box=[0.1]), "does not hold"),
+    ],
+)
+def test_verdicts(claim, measured, verdict):
+    assert records.verdicts("any", measured)["verdict"].tolist() == [verdict]
+    assert verdict in records.VERDICTS
+
+
+def test_a_condition_can_compare_rows(claim):
+    claim |= {"than": {"defense": "whole"}, "margin": -0.02}
+    del claim["number"]
+    measured = rows(static=[0.95], white_box=[0.95])
+    whole = measured.assign(defense="whole", value=0.96)
+    verdict = records.verdicts("any", pd.concat([measured, whole]))
+    assert verdict["verdict"].tolist() == ["holds"]
+    better = records.verdicts("any", pd.concat([measured, whole.assign(value=0.99)]))
+    assert better["verdict"].tolist() == ["does not hold"]
+
+
+def test_every_claim_has_figures_of_the_paper_to_its_name():
+    """The papers' own rows must decide each claim that they print figures for."""
+    paper = records.paper_rows("dominant_filters").assign(seed=0)
+    decided = records.verdicts("dominant_filters", paper).set_index("claim")["verdict"]
+    untold = {c for c in decided.index if decided[c] == "not tested here"}
+    assert len(untold) == 3  # overlap of classes, random filters, FGSM on PGD-trained networks
+    assert set(decided.drop(list(untold))) == {"holds"}
+
+
+def test_paper_rows_are_whole():
+    paper = records.paper_rows("dominant_filters")
+    counts = paper["table"].value_counts().to_dict()
+    assert counts == {
+        "2": 90, "3": 90, "3.3": 1, "4": 12, "5": 12, "6": 18, "7": 18, "8": 12, "9": 12,
+        "10": 12, "11": 12, "12": 9,
+    }  # fmt: skip
+    assert paper["value"].between(0, 1).all()

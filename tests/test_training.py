@@ -1,0 +1,139 @@
+import copy
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from advlib import cache, models, training
+from advlib.attacks import pgd
+from advlib.data import Split, pixels
+from advlib.defenses import adversarial
+from advlib.evaluation import correct
+
+
+def test_fit_learns_and_keeps_the_best_epoch(digits):
+    model = models.build("shallow_cnn", size=16)
+    curves = training.fit(
+        model, digits.train, validation=digits.validation, epochs=6, batch_size=32, seed=1
+    )
+    assert not model.training
+    best = curves["validation_accuracy"].max()
+    assert correct(model, digits.validation).double().mean().item() == pytest.approx(best)
+    assert best > 0.8
+    assert curves["loss"].iloc[-1] < curves["loss"].iloc[0]
+
+
+def test_patience_stops_training(digits):
+    model = models.build("shallow_cnn", size=16)
+    curves = training.fit(
+        model, digits.train, validation=digits.validation, epochs=50, patience=1, lr=1e-12
+    )
+    assert len(curves) == 2  # the first epoch is the best, the second is no better
+
+
+def test_the_same_call_gives_the_same_bits(digits, tmp_path, monkeypatch):
+    def train(seed, folder):
+        monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / folder))
+        model = models.build("shallow_cnn", size=16)
+        training.fit(model, digits.train, epochs=1, seed=seed)
+        return model.network[0].weight.clone()
+
+    assert torch.equal(train(3, "one"), train(3, "two"))
+    assert not torch.equal(train(3, "one"), train(4, "one"))
+
+
+def test_an_identical_call_is_reused(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path))
+    first, second = (models.build("shallow_cnn", size=16) for _ in range(2))
+    training.fit(first, digits.train, epochs=1)
+    (entry,) = (tmp_path / "fit").glob("*.safetensors")
+    made = entry.stat().st_mtime_ns
+    training.fit(second, digits.train, epochs=1)
+    assert [e.stat().st_mtime_ns for e in (tmp_path / "fit").glob("*.safetensors")] == [made]
+    assert torch.equal(first.network[0].weight, second.network[0].weight)
+
+
+def test_training_leaves_the_global_random_state_alone(digits):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    training.fit(models.build("shallow_cnn", size=16), digits.train, epochs=1, seed=9)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_soft_labels_that_are_hard_teach_the_same(digits):
+    hard = digits.train
+    soft = Split(hard.images, F.one_hot(hard.labels, 10).float())
+    models_ = [models.build("shallow_cnn", size=16) for _ in range(2)]
+    for model, split in zip(models_, (hard, soft), strict=True):
+        training.fit(model, split, epochs=1)
+    torch.testing.assert_close(models_[0].network[0].weight, models_[1].network[0].weight)
+
+
+def test_groups_set_the_learning_rate_of_a_prefix(digits):
+    model = models.build("shallow_cnn", size=16)
+    before = copy.deepcopy(model)
+    training.fit(model, digits.train, epochs=1, optimizer="sgd", groups={"network.0": {"lr": 0.0}})
+    assert torch.equal(model.network[0].weight, before.network[0].weight)
+    assert not torch.equal(model.network[4].weight, before.network[4].weight)
+
+
+def test_parameters_without_a_gradient_are_not_trained(digits):
+    model = models.build("shallow_cnn", size=16)
+    model.network[4].requires_grad_(False)
+    before = model.network[4].weight.clone()
+    training.fit(model, digits.train, epochs=1)
+    assert torch.equal(model.network[4].weight, before)
+
+
+@pytest.mark.parametrize("schedule", training.SCHEDULES)
+def test_schedules_start_at_the_full_rate(schedule):
+    assert training.SCHEDULES[schedule](0.0) == 1.0
+    assert 0.0 <= training.SCHEDULES[schedule](1.0) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"optimizer": "lion"}, "optimizer"),
+        ({"schedule": "steps"}, "schedule"),
+        ({"lr": 0.0}, "lr"),
+        ({"patience": 2}, "patience"),
+        ({"groups": {"head": {"lr": 0.1}}}, "groups"),
+    ],
+)
+def test_impossible_options_are_named(digits, options, named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        training.fit(models.build("shallow_cnn", size=16), digits.train, **{"epochs": 1} | options)
+
+
+def test_mix_holds_both_kinds_of_image(digits):
+    half = Split(pixels(digits.train.images).mul(0.5), digits.train.labels)
+    mixed = adversarial.mix(digits.train, half)
+    assert len(mixed.images) == len(mixed.labels) == 2 * len(digits.train.labels)
+    assert torch.equal(mixed.images[: len(half.labels)], pixels(digits.train.images))
+    assert torch.equal(mixed.images[len(half.labels) :], half.images)
+
+
+def test_fresh_attacks_the_network_as_it_is_and_grows_from_nothing(digits, shallow):
+    prepare = adversarial.fresh(partial(pgd, eps=0.2, step=0.05, steps=4), warmup=0.5)
+    images, labels = pixels(digits.test.images[:32]), digits.test.labels[:32]
+    moved = [
+        (prepare(shallow, images, labels, share, torch.Generator()) - images).abs().max().item()
+        for share in (0.0, 0.25, 0.5, 1.0)
+    ]
+    assert moved == pytest.approx([0.0002, 0.1, 0.2, 0.2], rel=1e-3)
+
+
+def test_fresh_refuses_an_impossible_warmup():
+    with pytest.raises(ValueError, match="^warmup: "):
+        adversarial.fresh(pgd, warmup=1.0)
+
+
+def test_hardening_leaves_the_model_as_it_was(digits, shallow):
+    before = cache.digest(shallow)
+    hardened = adversarial.harden(shallow, digits.train, epochs=1)
+    assert cache.digest(shallow) == before
+    assert not torch.equal(hardened.network[0].weight, shallow.network[0].weight)
