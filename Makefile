@@ -13,7 +13,7 @@ book: $(VENV)/ready
 	$(BIN)/advlib book
 
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/browser
 	$(BIN)/advlib run
 	ADVLIB_RUN=$(CURDIR)/_build/nbval $(BIN)/python -m pytest --nbval-lax notebooks
 	$(BIN)/advlib book

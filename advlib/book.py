@@ -7,7 +7,6 @@ git with its records; `notebooks/STUDY.ipynb` is rendered from the run of its de
 from __future__ import annotations
 
 import filecmp
-import json
 import shutil
 import subprocess
 import sys
@@ -18,10 +17,11 @@ import pandas as pd
 
 from advlib import cache
 from advlib.batch import store
-from advlib.batch.plan import Job, plan, source
+from advlib.batch.plan import Job, plan
 
 STAGE, SITE = Path("_build/stage"), Path("_build/site")
 PUBLISHED = Path("book/studies")
+README = Path("README.md")
 PAGES = ("_config.yml", "_toc.yml", "book")
 
 
@@ -36,8 +36,9 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
     for notebook in published:
         _check_published(notebook)
     _stage(executed, published)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [
-        sys.executable, "-m", "jupyter_book", "build", str(STAGE), "--path-output", str(SITE),
+        str(jupyter_book), "build", str(STAGE), "--path-output", str(SITE),
         "-W", "-n", "--keep-going", "--quiet",
     ]  # fmt: skip
     if subprocess.run(command).returncode:
@@ -46,15 +47,21 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
 
 
 def publish(run: Path) -> Path:
-    """Copy a complete run's notebook and results to book/studies; returns the notebook."""
+    """Copy a complete run's notebook and results to book/studies; returns the notebook.
+
+    The README's table of the study becomes the run's headline.
+    """
     if not store.is_complete(run):
         raise ValueError(f"run: {run} is no complete run")
     study = store.provenance(run)["study"]
-    for name in store.RESULTS:
-        target = PUBLISHED / study / name
-        cache.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
+    for name in (*store.RESULTS, *store.HEADLINE):
+        if (run / name).is_file():
+            target = PUBLISHED / study / name
+            cache.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
     notebook = PUBLISHED / f"{study}.ipynb"
     cache.write_whole(notebook, lambda part: shutil.copyfile(run / store.NOTEBOOK, part))
+    if (headline := run / store.HEADLINE[0]).is_file():
+        cache.fill(README, study, headline.read_text())
     return notebook
 
 
@@ -116,27 +123,25 @@ def _stage(executed: dict[Path, Path], published: list[Path]) -> None:
 
 def _status(executed: dict[Path, Path], published: list[Path]) -> str:
     """The table of the status page: what each page was made with, by whom and how long."""
-    rows = []
+    rows = {}
     for notebook in published:
-        run = PUBLISHED / notebook.stem
-        rows.append(_origin(f"[{notebook.stem}](../studies/{notebook.name})", notebook, run))
+        rows[f"[{notebook.stem}](studies/{notebook.name})"] = _origin(PUBLISHED / notebook.stem)
     for notebook, origin in executed.items():
-        link = f"[{notebook.stem}, quick](../../notebooks/{notebook.name})"
         if origin != notebook:
-            rows.append(_origin(link, notebook, origin.parent))
-    return pd.DataFrame(rows).to_markdown(index=False) + "\n"
+            link = f"[{notebook.stem}, quick](../notebooks/{notebook.name})"
+            rows[link] = _origin(origin.parent)
+    return pd.DataFrame(rows).to_markdown() + "\n"
 
 
-def _origin(link: str, notebook: Path, run: Path) -> dict[str, str]:
-    """One row of the status table."""
-    made = json.loads((run / "provenance.json").read_text())
-    present = Path("notebooks") / f"{made['study']}.ipynb"
-    same = made["source"] == cache.source_digest() and source(notebook) == source(present)
+def _origin(run: Path) -> dict[str, str]:
+    """One column of the status table."""
+    made = store.provenance(run)
+    (present,) = plan([made["study"]], made["parameters"])
+    same = made["key"] == present.key
     return {
-        "page": link,
         "data": ", ".join(f"{name} ({print_})" for name, print_ in made["data"].items()),
         "seeds": ", ".join(map(str, made["parameters"]["seeds"])),
-        "code": f"{made['commit'] or 'no git'}{'' if same else ' (older than this site)'}",
+        "code": (made["commit"] or "no git") + ("" if same else ", changed since"),
         "torch": made["versions"]["torch"],
         "machine": f"{made['device']}, {made['threads']} threads",
         "made": made["started"][:16].replace("T", " "),

@@ -73,6 +73,19 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def fill(path: Path, mark: str, text: str) -> None:
+    """Put `text` between a Markdown file's comments <!-- mark --> and <!-- end of mark -->.
+
+    A file without these comments is left as it is.
+    """
+    before, after = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    whole = path.read_text()
+    if before in whole and after in whole:
+        start, end = whole.index(before) + len(before), whole.index(after)
+        whole = f"{whole[:start]}\n{text.strip()}\n{whole[end:]}"
+        write_whole(path, lambda part: part.write_text(whole))
+
+
 def digest(value: Any) -> str:
     """24 hexadecimal digits that name a value: two values that differ get two names.
 

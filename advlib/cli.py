@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.command(arguments)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         print(f"advlib: {error}", file=sys.stderr)
         return 2
 

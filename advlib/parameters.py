@@ -24,7 +24,13 @@ def check(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if name not in RULES:
             raise ValueError(f"{name}: is no parameter of the studies; add it to RULES")
-        RULES[name](name, value)
+        try:
+            RULES[name](name, value)
+        except (ValueError, data.DataError) as error:
+            message = str(error)
+            raise ValueError(
+                message if message.startswith(name) else f"{name}: {message}"
+            ) from error
 
 
 def schema(notebook: Path) -> dict[str, Any]:

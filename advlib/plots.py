@@ -13,9 +13,20 @@ from torch import Tensor
 NAMES = {
     "shallow_cnn": "shallow", "base_cnn": "base", "dense_cnn": "dense",
     "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD",
+    "adversarial": "adv. only", "benign+adversarial": "benign + adv.",
 }  # fmt: skip
 # Colours that differ in lightness too; the same protocol has the same colour everywhere.
 PROTOCOL_COLOURS = {"clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e79"}
+
+
+def named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the names that a reader knows in place of the keys, for tables."""
+    rows = rows.copy()
+    for column in rows.columns.intersection(["model", "attack", "trained_on", "mix", "defense"]):
+        rows[column] = rows[column].map(lambda key: NAMES.get(key, key))
+    for column in rows.columns.intersection(["eps", "share"]):
+        rows[column] = rows[column].map("{:g}".format, na_action="ignore")
+    return rows
 
 
 def style() -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import torch
 import torchvision
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from advlib import cache, parameters
@@ -50,6 +51,7 @@ class Run:
         self.data: dict[str, str] = {}
         self._rows: list[dict[str, Any]] = []
         self._timings: list[dict[str, Any]] = []
+        self._headline: tuple[pd.DataFrame, Figure] | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
 
@@ -59,16 +61,24 @@ class Run:
         return dataset
 
     def add(self, table: str, metric: str, value: float | Tensor, **columns: Any) -> float:
-        """Add one row. A boolean tensor [N] counts as n = N and its mean. Returns the value."""
+        """Add one row and return its value; a boolean tensor [N] counts as n = N and its mean.
+
+        The data set is the run's; `defense` and `attack` are "none" unless they are given.
+        """
+        row = {"study": self.study, "table": table, "dataset": self.parameters["dataset"]}
+        row |= {"defense": "none", "attack": "none", "metric": metric} | columns
         if isinstance(value, Tensor):
-            columns["n"], value = len(value), value.double().mean().item()
-        row = {"study": self.study, "table": table, "metric": metric, "value": float(value)}
-        self._rows.append(row | columns)
+            row["n"], value = len(value), value.double().mean().item()
+        self._rows.append(row | {"value": float(value)})
         return float(value)
 
     def time(self, what: str, seconds: float, **columns: Any) -> None:
         """Add one measured duration; kept apart, since no two runs take the same time."""
         self._timings.append({"study": self.study, "what": what, "seconds": seconds} | columns)
+
+    def headline(self, table: pd.DataFrame, figure: Figure) -> None:
+        """Set the one table and the one picture that stand for the study on the front page."""
+        self._headline = table, figure
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -80,7 +90,7 @@ class Run:
         return pd.DataFrame(self._timings)
 
     def save(self, folder: str | Path | None = None) -> Path:
-        """Write records.csv, timings.csv and provenance.json, each whole; returns the folder.
+        """Write records.csv, timings.csv, provenance.json and the headline; returns the folder.
 
         It is `$ADVLIB_RUN` where a batch set it, else results/STUDY below the working directory.
         """
@@ -94,6 +104,14 @@ class Run:
             folder / "provenance.json",
             lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n"),
         )
+        if self._headline is not None:
+            table, figure = self._headline
+            shown = table.astype(object).where(table.notna(), None)
+            text = shown.to_markdown(index=False, floatfmt=".1f", missingval="–") + "\n"
+            cache.write_whole(folder / "headline.md", lambda part: part.write_text(text))
+            cache.write_whole(
+                folder / "headline.png", lambda part: figure.savefig(part, format="png", dpi=150)
+            )
         return folder
 
     def provenance(self) -> dict[str, Any]:
@@ -148,15 +166,18 @@ def beside(
 ) -> pd.DataFrame:
     """A table in percent, as the paper lays it out: its figure beside the measured means.
 
-    `index` and `columns` name the record columns that span the table. The last level of the
-    table's columns is "paper", or "here" with the protocol where there are several.
+    `index` and `columns` name the record columns that span the table. Under each column stand
+    "paper" and "here", or the protocols where the measured rows have several.
     """
-    here = "here, " + measured["protocol"] if measured["protocol"].nunique() > 1 else "here"
+    here = measured["protocol"] if measured["protocol"].nunique() > 1 else "here"
     cells = pd.concat([paper.assign(of="paper"), measured.assign(of=here)], ignore_index=True)
     keys = [*index, *columns, "of"]
     means = cells.groupby(keys, sort=False, dropna=False)["value"].mean().mul(100)
     table = means.unstack([*columns, "of"])
-    return table.reindex(index=means.index.droplevel([*columns, "of"]).unique())
+    spans = measured[list(columns)].drop_duplicates().itertuples(index=False)
+    order = [(*span, of) for span in spans for of in ("paper", "here", "static", "white-box")]
+    order = [column if columns else column[0] for column in order]
+    return table[[column for column in order if column in table.columns]]
 
 
 def claims(study: str) -> list[dict[str, Any]]:

@@ -1,10 +1,19 @@
-"""What every test shares: a cache of its own, and a small trained network."""
+"""What the tests share: a cache of their own, a small trained network, a tiny repository."""
 
 from __future__ import annotations
 
+import nbformat
 import pytest
 
 from advlib import data, models, training
+
+TINY_PARAMETERS = "dataset = 'digits'  # data\neps = 0.3  # radius\nseeds = [0]"
+TINY_WORK = """from advlib import records
+run = records.Run("tiny", dict(dataset=dataset, eps=eps, seeds=seeds))
+if eps == 0.5:
+    raise RuntimeError("half is too much")
+run.add("1", "accuracy", eps)
+run.save()"""
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +35,17 @@ def shallow(digits, tmp_path_factory):
         model = models.build("shallow_cnn", size=16)
         training.fit(model, digits.train, epochs=6, batch_size=32, optimizer="adam")
     return model
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with one tiny study, as the working directory."""
+    cells = [nbformat.v4.new_code_cell(TINY_PARAMETERS), nbformat.v4.new_code_cell(TINY_WORK)]
+    cells[0].metadata["tags"] = ["parameters"]
+    book = nbformat.v4.new_notebook(cells=cells)
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    (tmp_path / "notebooks/paper").mkdir(parents=True)
+    nbformat.write(book, tmp_path / "notebooks/tiny.ipynb")
+    (tmp_path / "notebooks/paper/tiny.yaml").write_text("eps: 0.1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

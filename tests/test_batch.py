@@ -8,28 +8,6 @@ import pytest
 from advlib import cli
 from advlib.batch import execute, plan, store
 
-PARAMETERS = "dataset = 'digits'  # data\neps = 0.3  # radius\nseeds = [0]"
-WORK = """from advlib import records
-run = records.Run("tiny", dict(dataset=dataset, eps=eps, seeds=seeds))
-if eps == 0.5:
-    raise RuntimeError("half is too much")
-run.add("1", "accuracy", eps)
-run.save()"""
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """A repository with one tiny study, as the working directory."""
-    cells = [nbformat.v4.new_code_cell(PARAMETERS), nbformat.v4.new_code_cell(WORK)]
-    cells[0].metadata["tags"] = ["parameters"]
-    book = nbformat.v4.new_notebook(cells=cells)
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    (tmp_path / "notebooks/paper").mkdir(parents=True)
-    nbformat.write(book, tmp_path / "notebooks/tiny.ipynb")
-    (tmp_path / "notebooks/paper/tiny.yaml").write_text("eps: 0.1\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
 
 def test_a_key_names_everything_that_counts(repository, monkeypatch):
     (job,) = plan.plan()
@@ -44,7 +22,7 @@ def test_a_key_names_everything_that_counts(repository, monkeypatch):
     book.cells[1].source += "\n# but the source does"
     nbformat.write(book, notebook)
     keys.add(plan.plan()[0].key)
-    monkeypatch.setattr(plan.cache, "source_digest", lambda: "other code")
+    monkeypatch.setattr(plan.cache, "source_digest", lambda _module: "other code")
     keys.add(plan.plan()[0].key)
     assert len(keys) == 5
 

@@ -8,11 +8,10 @@ import pytest
 
 from advlib import book
 from advlib.batch import store
-from tests.test_batch import repository  # noqa: F401
 
 
 @pytest.fixture
-def tiny(repository, request):  # noqa: F811
+def tiny(repository):
     (job,) = book.plan()
     run = store.folder(job)
     run.mkdir(parents=True)
@@ -32,7 +31,7 @@ def break_(notebook: Path):
     nbformat.write(executed, notebook)
 
 
-def test_a_study_without_a_run_is_not_built(repository):  # noqa: F811
+def test_a_study_without_a_run_is_not_built(repository):
     with pytest.raises(ValueError, match="no complete run of the present code"):
         book.build()
 

@@ -74,6 +74,15 @@ def test_nothing_half_written_gets_the_name(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 
+def test_fill_replaces_what_stands_between_two_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x -->\nold\n<!-- end of x -->\nb\n")
+    cache.fill(page, "x", "new\n")
+    assert page.read_text() == "a\n<!-- x -->\nnew\n<!-- end of x -->\nb\n"
+    cache.fill(page, "y", "nothing to fill")
+    assert "nothing" not in page.read_text()
+
+
 def test_values_that_differ_get_different_names():
     one = models.build("shallow_cnn")
     other = models.build("shallow_cnn", seed=1)

@@ -11,7 +11,7 @@ NOTEBOOK = Path("notebooks/dominant_filters.ipynb")
 def test_the_parameters_cell_is_the_schema():
     found = parameters.schema(NOTEBOOK)
     assert found["dataset"] == "digits"
-    assert found["eps"] == 0.3
+    assert found["seeds"] == [0]
     assert found.keys() <= parameters.RULES.keys()
 
 
@@ -25,7 +25,7 @@ def test_overrides_are_put_in_and_typed():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("dataset", "nosuch"), ("dataset", 3), ("eps", 3), ("eps", 0), ("eps", "0.3"),
+        ("dataset", "nosuch"), ("dataset", 3), ("dataset", "folder:/no/such/folder"), ("eps", 3), ("eps", 0), ("eps", "0.3"),
         ("step", 0), ("steps", 0), ("steps", 1.5), ("seeds", []), ("seeds", [1, 1]),
         ("seeds", 0), ("models", ["lenet"]), ("share", 0), ("shares", [2]), ("epochs", True),
         ("validation", 1), ("eps_curve", [0.1, 7]), ("attacked_images", -1),

@@ -76,7 +76,7 @@ def test_beside_lays_the_papers_figure_next_to_ours():
     ours = rows(static=[0.9, 0.8], white_box=[0.0, 0.1]).assign(model="base_cnn")
     table = records.beside(ours, paper, index=["defense"], columns=["model"])
     assert table.loc["dominant", "base_cnn"].round(6).to_dict() == {
-        "paper": 99.0, "here, static": 85.0, "here, white-box": 5.0
+        "paper": 99.0, "static": 85.0, "white-box": 5.0
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from advlib import parameters
 from advlib.batch import store
 from advlib.batch.plan import Job
 
@@ -43,6 +45,7 @@ def run(jobs: Sequence[Job], *, out: Path = store.STORE) -> list[str]:
 
 
 def _execute(job: Job, place: Path) -> None:
+    defaults = parameters.schema(job.notebook)
     with store.workspace(place) as work:
         before = os.environ.get("ADVLIB_RUN")
         os.environ["ADVLIB_RUN"] = str(work.resolve())  # the kernel inherits it
@@ -50,7 +53,7 @@ def _execute(job: Job, place: Path) -> None:
             papermill.execute_notebook(
                 str(job.notebook),
                 str(work / store.NOTEBOOK),
-                parameters=job.parameters,
+                parameters={k: v for k, v in job.parameters.items() if v != defaults[k]},
                 kernel_name="python3",
                 progress_bar={"leave": False} if sys.stderr.isatty() else False,
             )
@@ -60,6 +63,8 @@ def _execute(job: Job, place: Path) -> None:
             else:
                 os.environ["ADVLIB_RUN"] = before
         clean(work / store.NOTEBOOK)
+        noted = store.provenance(work) | {"key": job.key}
+        (work / store.PROVENANCE).write_text(json.dumps(noted, indent=2) + "\n")
 
 
 def clean(notebook: Path) -> None:

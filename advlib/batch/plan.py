@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +68,28 @@ def _profile(notebook: Path, profile: str) -> dict[str, Any]:
 
 def _job(notebook: Path, overrides: Mapping[str, Any]) -> Job:
     given = parameters.resolve(notebook, overrides)
-    key = cache.digest(
-        [source(notebook), given, cache.source_digest(), data.stamp(given["dataset"])]
-    )
+    cells = source(notebook)
+    code = [cache.source_digest(module) for module in _imported(cells)]
+    key = cache.digest([cells, given, code, data.stamp(given["dataset"])])
     return Job(notebook.stem, notebook, given, key[:12])
+
+
+def _imported(cells: Sequence[tuple[str, str]]) -> list[str]:
+    """The advlib modules that a notebook imports, by name."""
+    names = set()
+    for node in (n for kind, text in cells if kind == "code" for n in ast.walk(ast.parse(text))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    found = []
+    for name in sorted(name for name in names if name.startswith("advlib.")):
+        try:
+            importlib.import_module(name)  # its source digest needs it
+        except ModuleNotFoundError:
+            continue  # a function or a class
+        found.append(name)
+    return found
 
 
 def source(notebook: Path) -> list[tuple[str, str]]:

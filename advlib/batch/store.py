@@ -15,7 +15,9 @@ from advlib.batch.plan import Job
 
 STORE = Path("runs")
 NOTEBOOK = "notebook.ipynb"
-RESULTS = ("records.csv", "timings.csv", "provenance.json")
+PROVENANCE = "provenance.json"
+RESULTS = ("records.csv", "timings.csv", PROVENANCE)
+HEADLINE = ("headline.md", "headline.png")  # of a study that has one
 
 
 def folder(job: Job, store: Path = STORE) -> Path:
@@ -59,4 +61,4 @@ def errors(notebook: Path) -> list[str]:
 
 def provenance(run: Path) -> dict:
     """What the run noted of its origin."""
-    return json.loads((run / "provenance.json").read_text())
+    return json.loads((run / PROVENANCE).read_text())

@@ -1,4 +1,4 @@
-"""Speed of advlib against its peers: `make bench` prints a table and writes it to results.md.
+"""Speed of advlib against its peers: `make bench` prints a table and puts it into the README.
 
 Every figure is a ratio of medians over interleaved repetitions (A B C A B C ...) in one process,
 so what else the machine does falls on all alike. Nothing here is a test; no run can fail.
@@ -18,7 +18,6 @@ from typing import NamedTuple
 import foolbox
 import numpy as np
 import torch
-import torch.nn.functional as F
 import torchattacks
 from art.attacks.evasion.projected_gradient_descent import (
     projected_gradient_descent_pytorch as art_pgd,
@@ -28,13 +27,14 @@ from torch import Tensor, nn
 
 from advlib import cache, data, models
 from advlib.attacks import pgd
+from advlib.cost import step_seconds
 from advlib.defenses import dominant_filters
 from advlib.evaluation import correct
-from advlib.training import OPTIMIZERS, autocast, fit
+from advlib.training import autocast, fit
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 EPS, STEP, STEPS = 0.3, 0.01, 40  # Madry et al. 2018 on MNIST
-RESULTS = Path(__file__).with_name("results.md")
+README = Path(__file__).parents[2] / "README.md"
 COLUMNS = ("ours", "torchattacks", "foolbox", "ART", "whole network")
 
 
@@ -49,17 +49,13 @@ class Case(NamedTuple):
 
 
 def main() -> None:
-    """Run the cases, print the table and write it beside this file."""
+    """Run the cases, print the table and put it into the README."""
     dataset, model = trained()
     images, labels = data.pixels(dataset.test.images), dataset.test.labels
     robust, answers = robust_accuracy(model, images, labels)
     cases = [full_pgd(model, images[:256], labels[:256]), robust, *training_steps(dataset)]
     report = "\n".join(
         [
-            "# Benchmarks",
-            "",
-            "Written by `make bench`. Medians of interleaved repetitions; only ratios compare.",
-            "",
             *table(cases),
             "",
             f"Robust accuracy found in the second row: {answers}.",
@@ -69,7 +65,7 @@ def main() -> None:
         ]
     )
     print(report)
-    cache.write_whole(RESULTS, lambda part: part.write_text(report))
+    cache.fill(README, "benchmarks", report)
 
 
 def trained() -> tuple[data.Dataset, nn.Module]:
@@ -144,42 +140,17 @@ def robust_accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[C
 
 
 def training_steps(dataset: data.Dataset) -> list[Case]:
-    """Steps of fine-tuning 10 % of the filters against steps of all of it."""
+    """A step of fine-tuning 10 % of the filters against one of the whole network."""
     images, labels = data.pixels(dataset.train.images[:128]), dataset.train.labels[:128]
-    exact = torch.autocast(DEVICE.type, enabled=False)
+    model = models.build("dense_cnn").to(DEVICE)
+    split = dominant_filters.split(model, dominant_filters.random_filters(model, 0.1, seed=0))
     cases = []
-    for precision, context in (("float32", exact), ("autocast", autocast(DEVICE))):
-        model = models.build("dense_cnn").to(DEVICE)
-        filters = dominant_filters.random_filters(model, 0.1, seed=0)
-        contest = {
-            "ours": trainer(dominant_filters.split(model, filters), images, labels, context),
-            "whole network": trainer(model, images, labels, context),
-        }
-        what = f"Ten steps of 10 % of dense_cnn's filters, batch {len(images)}, {precision}"
-        cases.append(Case(what, medians(contest, rounds=15), target=0.8))
+    for precision, bfloat16 in (("float32", False), ("autocast", True)):
+        contest = {"ours": split, "whole network": model}
+        seconds = step_seconds(contest, images, labels, rounds=20, bfloat16=bfloat16)
+        what = f"A training step of 10 % of dense_cnn's filters, batch {len(images)}, {precision}"
+        cases.append(Case(what, seconds, target=0.8))
     return cases
-
-
-def trainer(
-    model: nn.Module, images: Tensor, labels: Tensor, context: torch.autocast
-) -> Callable[[], None]:
-    """Ten training steps as `training.fit` takes them.
-
-    In a row, as they come in training: single steps of two networks in turn would each find the
-    CPU's cache full of the other's weights and activations.
-    """
-    model.train()
-    descent = OPTIMIZERS["rmsprop"]([p for p in model.parameters() if p.requires_grad], 1e-3)
-
-    def train() -> None:
-        for _ in range(10):
-            with context:
-                logits = model(images).float()
-            descent.zero_grad()
-            F.cross_entropy(logits, labels).backward()
-            descent.step()
-
-    return train
 
 
 def medians(contest: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

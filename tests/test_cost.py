@@ -1,0 +1,29 @@
+import torch
+from torch import nn
+
+from advlib import cache, cost, models
+
+
+class Slow(nn.Module):
+    """The same network, with a delay that no machine can hide."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        noise = torch.rand(1500, 1500)
+        for _ in range(3):
+            noise = noise @ noise * 1e-3
+        return self.network(images) + 0 * noise.sum()
+
+
+def test_the_slower_model_takes_longer_and_neither_is_changed():
+    fast = models.build("shallow_cnn")
+    slow = Slow(models.build("shallow_cnn"))
+    before = cache.digest(fast)
+    images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
+    taken = cost.step_seconds({"fast": fast, "slow": slow}, images, labels, rounds=2)
+    assert 0 < taken["fast"] < taken["slow"]
+    assert cache.digest(fast) == before
+    assert not fast.training

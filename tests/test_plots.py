@@ -1,0 +1,78 @@
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import torch
+
+from advlib import plots
+
+ROWS = pd.DataFrame(
+    [
+        {
+            "model": model, "attack": attack, "trained_on": attack, "protocol": protocol,
+            "defense": defense, "eps": eps, "share": eps, "value": value,
+        }
+        for model in ("shallow_cnn", "base_cnn")
+        for attack in ("fgsm", "pgd")
+        for defense in ("whole", "dominant")
+        for protocol, value in (("static", 0.9), ("white-box", 0.1))
+        for eps in (0.1, 0.3)
+    ]
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    plots.style()
+    yield
+    plt.close("all")
+
+
+def texts(figure):
+    figure.canvas.draw()
+    return {t.get_text() for t in figure.findobj(plt.Text) if t.get_text()}
+
+
+def test_protocols_show_every_bar_and_name_both_protocols():
+    figure = plots.protocols(ROWS, "defense")
+    assert {"static", "white-box", "shallow", "base", "whole", "dominant"} <= texts(figure)
+    assert len(figure.axes) == 2
+    widths = [bar.get_width() for bar in figure.axes[0].patches if bar.get_width()]
+    assert sorted(widths) == pytest.approx([10, 10, 90, 90])
+
+
+def test_accuracy_against_eps_shows_the_papers_figures_too():
+    figure = plots.accuracy_against_eps(ROWS, ROWS.assign(value=0.5))
+    assert {"FGSM", "PGD", "eps (pixel units)", "paper (MNIST)"} <= texts(figure)
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata())]
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx([50, 50, 50, 50])
+
+
+def test_share_curves_have_a_line_a_protocol():
+    figure = plots.share_curves(ROWS)
+    assert [len(axis.lines) for axis in figure.axes] == [2, 2]
+
+
+def test_heatmaps_are_in_percent():
+    table = pd.DataFrame([[None, 1.0], [0.25, None]], dtype=float)
+    figure = plots.class_pairs({"targeted FGSM": table}, ["cat", "dog"])
+    assert {"100", "25", "cat", "dog", "targeted FGSM"} <= texts(figure)
+
+
+def test_training_curves_and_filters_can_be_drawn():
+    curves = pd.DataFrame(
+        {"epoch": [1, 2], "accuracy": [0.5, 0.6], "loss": [1.0, 0.9],
+         "validation_accuracy": [0.5, 0.7], "validation_loss": [1.0, 0.8]}
+    )  # fmt: skip
+    assert {"accuracy", "loss", "validation"} <= texts(plots.training_curves(curves))
+    counts = torch.tensor([[3, 0, 1], [2, 2, 0]])
+    assert "convolution 1" in texts(plots.filter_counts({"c": counts}, ["0", "1"]))
+    bars = plots.histogram(counts[0], torch.tensor([0]), "picks").axes[0].patches
+    assert [bar.get_height() for bar in bars] == [3, 0, 1]
+    assert len({bar.get_facecolor() for bar in bars}) == 2
+
+
+def test_names_replace_keys_in_tables_only():
+    named = plots.named(ROWS)
+    assert set(named["model"]) == {"shallow", "base"}
+    assert set(named["eps"]) == {"0.1", "0.3"}
+    assert set(ROWS["model"]) == {"shallow_cnn", "base_cnn"}

@@ -1,0 +1,61 @@
+"""What the README says must be so."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from advlib import book
+from advlib.batch import plan
+
+README = Path("README.md").read_text()
+
+
+@pytest.mark.parametrize("page", sorted(book.PUBLISHED.glob("*.ipynb")), ids=lambda p: p.stem)
+def test_the_table_is_the_published_runs(page):
+    before, after = f"<!-- {page.stem} -->", f"<!-- end of {page.stem} -->"
+    shown = README[README.index(before) + len(before) : README.index(after)]
+    assert shown.strip() == (book.PUBLISHED / page.stem / "headline.md").read_text().strip()
+
+
+def test_ci_runs_the_readmes_two_commands():
+    script = Path(".ci/run").read_text()
+    for command in ("make book", "make test"):
+        assert command in README
+        assert command in script
+
+
+def test_the_lock_pins_exactly_and_names_no_index():
+    lines = Path("requirements.lock").read_text().splitlines()
+    assert lines
+    for line in lines:
+        name, _, version = line.partition("==")
+        assert name.strip()
+        assert version.strip()
+        assert not set(line) & set(" ;@/")
+    pinned = {line.partition("==")[0].lower() for line in lines}
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"]]
+    for extra in project["optional-dependencies"].values():
+        wanted += extra
+    names = {w.split(">")[0].split("<")[0].split("=")[0].lower() for w in wanted}
+    assert names <= pinned
+
+
+def test_conda_installs_the_same_pins():
+    environment = yaml.safe_load(Path("environment.yml").read_text())
+    (pip,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    assert "-r requirements.lock" in pip
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_every_profile_resolves(profile):
+    assert plan.plan(profile=profile)
+
+
+def test_every_notebook_is_in_the_table_of_contents():
+    contents = Path("_toc.yml").read_text()
+    for name in plan.studies():
+        assert f"notebooks/{name}" in contents
+        assert f"book/studies/{name}" in contents
