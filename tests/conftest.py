@@ -13,7 +13,7 @@ run = records.Run("tiny", dict(dataset=dataset, eps=eps, seeds=seeds))
 if eps == 0.5:
     raise RuntimeError("half is too much")
 run.add("1", "accuracy", eps)
-run.save()"""
+folder = run.save()"""
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,11 @@ def repository(tmp_path, monkeypatch):
     cells = [nbformat.v4.new_code_cell(TINY_PARAMETERS), nbformat.v4.new_code_cell(TINY_WORK)]
     cells[0].metadata["tags"] = ["parameters"]
     book = nbformat.v4.new_notebook(cells=cells)
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    book.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     (tmp_path / "notebooks/paper").mkdir(parents=True)
     nbformat.write(book, tmp_path / "notebooks/tiny.ipynb")
     (tmp_path / "notebooks/paper/tiny.yaml").write_text("eps: 0.1\n")

@@ -25,12 +25,27 @@ def test_overrides_are_put_in_and_typed():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("dataset", "nosuch"), ("dataset", 3), ("dataset", "folder:/no/such/folder"), ("eps", 3), ("eps", 0), ("eps", "0.3"),
-        ("step", 0), ("steps", 0), ("steps", 1.5), ("seeds", []), ("seeds", [1, 1]),
-        ("seeds", 0), ("models", ["lenet"]), ("share", 0), ("shares", [2]), ("epochs", True),
-        ("validation", 1), ("eps_curve", [0.1, 7]), ("attacked_images", -1),
+        ("dataset", "nosuch"),
+        ("dataset", 3),
+        ("dataset", "folder:/no/such/folder"),
+        ("eps", 3),
+        ("eps", 0),
+        ("eps", "0.3"),
+        ("step", 0),
+        ("steps", 0),
+        ("steps", 1.5),
+        ("seeds", []),
+        ("seeds", [1, 1]),
+        ("seeds", 0),
+        ("models", ["lenet"]),
+        ("share", 0),
+        ("shares", [2]),
+        ("epochs", True),
+        ("validation", 1),
+        ("eps_curve", [0.1, 7]),
+        ("attacked_images", -1),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=rf"^{name}\b"):
         parameters.resolve(NOTEBOOK, {name: value})
