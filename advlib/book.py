@@ -22,7 +22,7 @@ from advlib.batch.plan import Job, plan
 STAGE, SITE = Path("_build/stage"), Path("_build/site")
 PUBLISHED = Path("book/studies")
 README = Path("README.md")
-PAGES = ("_config.yml", "_toc.yml", "book")
+SETTINGS = ("_config.yml", "_toc.yml")
 
 
 def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
@@ -104,7 +104,7 @@ def _check_published(notebook: Path) -> None:
 
 def _stage(executed: dict[Path, Path], published: list[Path]) -> None:
     """Bring the staged sources up to date; files that did not change keep their time."""
-    wanted = {Path(p): Path(p) for p in PAGES if Path(p).is_file()}
+    wanted = {Path(p): Path(p) for p in SETTINGS}
     wanted |= {p: p for p in Path("book").rglob("*") if p.is_file()}
     wanted |= executed
     for place in [p for p in STAGE.rglob("*") if p.is_file()]:
@@ -136,8 +136,11 @@ def _status(executed: dict[Path, Path], published: list[Path]) -> str:
 def _origin(run: Path) -> dict[str, str]:
     """One column of the status table."""
     made = store.provenance(run)
-    (present,) = plan([made["study"]], made["parameters"])
-    same = made["key"] == present.key
+    try:
+        (present,) = plan([made["study"]], made["parameters"])
+        same = made["key"] == present.key
+    except ValueError:  # the study's parameters are others by now
+        same = False
     return {
         "data": ", ".join(f"{name} ({print_})" for name, print_ in made["data"].items()),
         "seeds": ", ".join(map(str, made["parameters"]["seeds"])),

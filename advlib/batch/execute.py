@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from advlib import parameters
@@ -32,12 +33,12 @@ def run(jobs: Sequence[Job], *, out: Path = store.STORE) -> list[str]:
         print(f"{label}: running", flush=True)
         try:
             _execute(job, place)
-        except PapermillExecutionError as error:
+        except (PapermillExecutionError, DeadKernelError) as error:
+            what = str(error)
+            if isinstance(error, PapermillExecutionError):
+                what = f"cell {error.exec_count} raised {error.ename}: {error.evalue}"
             failed = place.with_name(f"{place.name}-failed")
-            failures.append(
-                f"{job.study} {job.key}: cell {error.exec_count} raised {error.ename}: "
-                f"{error.evalue} (see {failed / store.NOTEBOOK})"
-            )
+            failures.append(f"{job.study} {job.key}: {what} (see {failed / store.NOTEBOOK})")
             print(f"{label}: failed", flush=True)
         else:
             print(f"{label}: {store.provenance(place)['seconds']} s, in {place}", flush=True)
