@@ -174,7 +174,7 @@ def beside(
     keys = [*index, *columns, "of"]
     means = cells.groupby(keys, sort=False, dropna=False)["value"].mean().mul(100)
     table = means.unstack([*columns, "of"])
-    spans = measured[list(columns)].drop_duplicates().itertuples(index=False)
+    spans = dict.fromkeys(measured[list(columns)].itertuples(index=False, name=None))
     order = [(*span, of) for span in spans for of in ("paper", "here", "static", "white-box")]
     order = [column if columns else column[0] for column in order]
     return table[[column for column in order if column in table.columns]]
@@ -225,7 +225,7 @@ def _outcome(
         bound += condition.get("number", 0.0) if other is None else other["value"].mean()
         low, high = mean_interval(seen.groupby("seed", dropna=False)["value"].mean().to_list())
         ok = value >= bound if condition["is"] == "at least" else value <= bound
-        spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
+        spread = "" if low != low else f" ({max(low, 0):.1%} to {min(high, 1):.1%})"
         found.append((bool(ok), f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}"))
     return found
 
