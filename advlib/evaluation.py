@@ -109,14 +109,14 @@ def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, floa
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Student's t interval for the mean over seeds; (nan, nan) for fewer than two of them."""
+    """Student's t interval for a mean share over seeds, cut to [0, 1]; (nan, nan) for one seed."""
     if len(values) < 2:
         return float("nan"), float("nan")
     error = scipy.stats.sem(values)
     if error == 0:
         return float(np.mean(values)), float(np.mean(values))
     low, high = scipy.stats.t.interval(confidence, len(values) - 1, np.mean(values), error)
-    return float(low), float(high)
+    return max(float(low), 0.0), min(float(high), 1.0)
 
 
 def _craft(

@@ -14,6 +14,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from advlib.layers import Dropout, Normalize
+
 # Filters of each convolution in paper 002: the first is 5x5, the others 3x3, all "same" padded.
 # Each is pooled by 2. Table 1 fixes the kernels; the dense network follows from Table 12.
 CNN_FILTERS = {"shallow_cnn": (16, 32), "base_cnn": (32, 64), "dense_cnn": (32, 64, 128)}
@@ -23,35 +25,6 @@ RESNETS: dict[str, Callable[..., nn.Module]] = {
     "resnet101": torchvision.models.resnet101,
 }
 NAMES = (*CNN_FILTERS, *RESNETS)
-
-
-class Normalize(nn.Module):
-    """(x - mean) / std for each channel."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.std
-
-
-class Dropout(nn.Dropout):
-    """nn.Dropout with a lighter mask on the CPU: one random byte a value rather than a float.
-
-    There nn.Dropout takes a quarter of a small CNN's training step. The rate is rounded to a
-    multiple of 1/256, which 0.25 and 0.5 are.
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        if not self.training or images.device.type != "cpu":
-            return super().forward(images)
-        dropped = round(256 * self.p)
-        words = torch.empty(-(-images.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        kept = words.view(torch.uint8) >= dropped
-        mask = kept.as_strided(images.shape, images.stride()).to(images.dtype)
-        return images * mask.mul_(256 / (256 - dropped))
 
 
 def build(
@@ -94,11 +67,6 @@ def check(name: str) -> None:
     """Raise ValueError if no network goes by this name."""
     if name not in NAMES:
         raise ValueError(f"model: unknown network {name!r}; known are {', '.join(NAMES)}")
-
-
-def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
-    """The model's convolutions by their name in the model, in order."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
 
 
 @torch.no_grad()

@@ -225,7 +225,7 @@ def _outcome(
         bound += condition.get("number", 0.0) if other is None else other["value"].mean()
         low, high = mean_interval(seen.groupby("seed", dropna=False)["value"].mean().to_list())
         ok = value >= bound if condition["is"] == "at least" else value <= bound
-        spread = "" if low != low else f" ({max(low, 0):.1%} to {min(high, 1):.1%})"
+        spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
         found.append((bool(ok), f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}"))
     return found
 

@@ -28,6 +28,10 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda share: 1.0,
     "linear": lambda share: 1.0 - share,
     "cosine": lambda share: 0.5 * (1.0 + math.cos(math.pi * share)),
+    # Wong et al. 2020: up to the peak in the first two fifths, then down to 0.
+    "cyclic": lambda share: min(share / 0.4, (1.0 - share) / 0.6),
+    # Jeddi et al. 2020, "slow start, fast decay": up to the peak, then down to a hundredth of it.
+    "slow_fast": lambda share: min(share / 0.5, 10.0 ** (2.0 - 4.0 * share)),
 }
 
 # Changes a batch before it is learned: (model, images, labels, share of training done, generator)
@@ -48,6 +52,7 @@ def fit(
     schedule: str = "constant",
     patience: int | None = None,
     prepare: Prepare | None = None,
+    replays: int = 1,
     dropout: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -65,6 +70,7 @@ def fit(
         groups: options (lr, weight_decay) for the parameters whose names start with a prefix.
         patience: stop after this many epochs without a better validation accuracy; None = never.
         prepare: changes each batch's images before they are learned.
+        replays: times that each batch is prepared and learned in a row (Shafahi et al. 2019).
         dropout: False leaves dropout and batch statistics off while learning.
         seed: of the order of the images, of dropout and of `prepare`.
 
@@ -77,6 +83,7 @@ def fit(
     """
     check_count("epochs", epochs)
     check_count("batch_size", batch_size)
+    check_count("replays", replays)
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer: must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
     if schedule not in SCHEDULES:
@@ -90,7 +97,7 @@ def fit(
     state, notes = cache.remember(
         _fit, model, train, epochs=epochs, validation=validation, batch_size=batch_size,
         optimizer=optimizer, lr=lr, groups=groups or {}, schedule=schedule, patience=patience,
-        prepare=prepare, dropout=dropout, seed=seed,
+        prepare=prepare, replays=replays, dropout=dropout, seed=seed,
     )  # fmt: skip
     model.load_state_dict(state)
     model.eval()
@@ -119,6 +126,7 @@ def _fit(
     schedule: str,
     patience: int | None,
     prepare: Prepare | None,
+    replays: int,
     dropout: bool,
     seed: int,
 ) -> tuple[dict[str, Tensor], dict]:
@@ -126,7 +134,7 @@ def _fit(
     train = Split(*(t.to(device) for t in train))
     generator = torch.Generator().manual_seed(seed)
     count = len(train.images)
-    batches = math.ceil(count / batch_size)
+    batches = math.ceil(count / batch_size) * replays
     descent = OPTIMIZERS[optimizer](_parameter_groups(model, groups), lr)
     pace = torch.optim.lr_scheduler.LambdaLR(
         descent, lambda step: SCHEDULES[schedule](step / (epochs * batches))
@@ -139,7 +147,9 @@ def _fit(
         for epoch in range(1, epochs + 1):
             order = torch.randperm(count, generator=generator).to(device)
             totals = torch.zeros(2, device=device)  # loss, hits; read once an epoch
-            for batch, rows in enumerate(order.split(batch_size)):
+            for batch in range(batches):
+                first = batch // replays * batch_size
+                rows = order[first : first + batch_size]
                 images, labels = pixels(train.images[rows]), train.labels[rows]
                 if prepare is not None:
                     model.eval()
@@ -156,7 +166,7 @@ def _fit(
                 hits = (logits.argmax(1) == _classes(labels)).sum()
                 totals += torch.stack([loss.detach() * len(rows), hits])
                 progress.update()
-            loss, accuracy = (totals / count).tolist()
+            loss, accuracy = (totals / (count * replays)).tolist()
             row = {"epoch": epoch, "loss": loss, "accuracy": accuracy}
             if validation is not None:
                 row["validation_loss"], row["validation_accuracy"] = _score(model, validation)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from advlib import cache, models
+from advlib import cache, layers, models
 from advlib.attacks import pgd
 from advlib.data import pixels
 from advlib.defenses import dominant_filters as df
@@ -61,6 +61,30 @@ def test_split_gives_an_attack_the_whole_input_gradient():
     )
 
 
+def test_the_images_gradient_is_whole_even_while_the_filters_learn():
+    model = models.build("dense_cnn", seed=2)
+    split = df.split(model, df.random_filters(model, 0.1, seed=0))
+    images, labels = torch.rand(4, 1, 28, 28), torch.arange(4)
+    split(images)  # one pass without their gradient must not linger
+    gradients = []
+    for network in (model, split):
+        asked = images.clone().requires_grad_()
+        F.cross_entropy(network(asked), labels).backward()
+        gradients.append(asked.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_no_gradient_goes_down_to_filters_that_are_not_trained():
+    model = models.build("base_cnn", seed=2)
+    split = df.split(model, df.random_filters(model, 0.1, seed=0))
+    handed = []
+    split.network[3].register_full_backward_hook(lambda _m, _i, out: handed.append(out[0]))
+    F.cross_entropy(split(torch.rand(4, 1, 28, 28)), torch.arange(4)).backward()
+    reached = handed[0].abs().sum((0, 2, 3)).nonzero()[:, 0].tolist()
+    assert set(split.network[0].filters.tolist()) <= set(reached)
+    assert len(reached) <= df.BLOCK < model.network[0].out_channels
+
+
 def test_split_works_without_bias_and_with_stride():
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -81,8 +105,8 @@ def test_hardening_moves_the_chosen_filters_and_the_head_alone(digits, shallow):
     filters = df.random_filters(shallow, 0.1, seed=3)
     hardened = df.harden(shallow, digits.train, filters=filters, epochs=1)
     assert cache.digest(shallow) == before
-    for name, layer in models.convolutions(hardened).items():
-        moved = (layer.weight != models.convolutions(shallow)[name].weight).flatten(1).any(1)
+    for name, layer in layers.convolutions(hardened).items():
+        moved = (layer.weight != layers.convolutions(shallow)[name].weight).flatten(1).any(1)
         assert set(moved.nonzero()[:, 0].tolist()) == set(filters[name].tolist())
     assert not torch.equal(hardened.network[-1].weight, shallow.network[-1].weight)
     frozen = df.harden(shallow, digits.train, filters=filters, head=False, epochs=1)

@@ -96,8 +96,9 @@ def test_wilson_is_the_textbook_interval():
 
 
 def test_mean_interval_is_students():
-    low, high = evaluation.mean_interval([0.9, 0.8, 1.0])
+    low, high = evaluation.mean_interval([0.5, 0.4, 0.6])
     half = 4.302653 * 0.1 / 3**0.5  # t(0.975, 2) times the standard error
-    assert (low, high) == (pytest.approx(0.9 - half), pytest.approx(0.9 + half))
+    assert (low, high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+    assert evaluation.mean_interval([0.9, 0.8, 1.0])[1] == 1  # a share reaches no further
     assert evaluation.mean_interval([0.5, 0.5]) == (0.5, 0.5)
     assert all(v != v for v in evaluation.mean_interval([0.5]))

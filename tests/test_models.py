@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from advlib import models
+from advlib import layers, models
 
 
 def test_base_cnn_is_the_papers_table_1():
@@ -18,7 +18,7 @@ def test_every_network_maps_pixels_to_logits(name):
     with torch.no_grad():
         assert model(torch.rand(2, 3, 32, 32)).shape == (2, 7)
     assert not model.training
-    assert isinstance(model[0], models.Normalize)
+    assert isinstance(model[0], layers.Normalize)
 
 
 def test_normalisation_is_the_first_layer():
@@ -57,7 +57,7 @@ def test_impossible_options_are_named(options, named):
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_dropout_drops_the_rate_and_keeps_the_mean(layout):
-    layer = models.Dropout(0.25).train()
+    layer = layers.Dropout(0.25).train()
     ones = torch.ones(64, 32, 14, 14).contiguous(memory_format=layout).requires_grad_()
     torch.manual_seed(0)
     dropped = layer(ones)

@@ -87,9 +87,35 @@ def test_parameters_without_a_gradient_are_not_trained(digits):
 
 
 @pytest.mark.parametrize("schedule", training.SCHEDULES)
-def test_schedules_start_at_the_full_rate(schedule):
-    assert training.SCHEDULES[schedule](0.0) == 1.0
-    assert 0.0 <= training.SCHEDULES[schedule](1.0) <= 1.0
+def test_schedules_peak_at_the_full_rate(schedule):
+    rates = [training.SCHEDULES[schedule](share / 100) for share in range(101)]
+    assert max(rates) == pytest.approx(1.0)
+    assert min(rates) >= 0.0
+    assert rates[-1] == (1.0 if schedule == "constant" else min(rates[50:]))
+
+
+@pytest.mark.parametrize("schedule", ["cyclic", "slow_fast"])
+def test_fine_tuning_schedules_start_slowly(schedule):
+    assert training.SCHEDULES[schedule](0.0) == 0.0
+
+
+def test_replays_show_each_batch_several_times_in_a_row(digits):
+    seen = []
+
+    def note(model, images, labels, share, generator):
+        seen.append((labels.tolist(), share))
+        return images
+
+    few = Split(*(part[:50] for part in digits.train))
+    model = models.build("shallow_cnn", size=16)
+    curves = training._fit(
+        model, few, epochs=2, validation=None, batch_size=20, optimizer="sgd", lr=0.01, groups={},
+        schedule="constant", patience=None, prepare=note, replays=3, dropout=True, seed=0,
+    )[1]["curves"]  # fmt: skip
+    assert [len(labels) for labels, _ in seen] == 2 * [20, 20, 20, 20, 20, 20, 10, 10, 10]
+    assert all(seen[i][0] == seen[i - i % 3][0] for i in range(18))
+    assert [share for _, share in seen] == [i / 18 for i in range(18)]
+    assert all(0 <= row["accuracy"] <= 1 for row in curves)
 
 
 @pytest.mark.parametrize(

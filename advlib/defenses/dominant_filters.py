@@ -18,8 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from advlib.data import Split
-from advlib.models import convolutions
+from advlib.layers import convolutions
 from advlib.training import fit
+
+# Modules in which each channel keeps to itself.
+CHANNELWISE = (nn.Identity, nn.MaxPool2d, nn.ReLU, nn.Dropout)
+BLOCK = 16  # channels that a vectorized convolution computes at a time
 
 Filters = Mapping[str, Tensor]  # sorted filter numbers int64 [k], by the convolution's name
 
@@ -141,13 +145,18 @@ def split(model: nn.Module, filters: Filters, *, head: bool = True) -> nn.Module
         for module in model.modules():
             if isinstance(module, nn.Linear):
                 module.requires_grad_(True)
-    for depth, name in enumerate(convolutions(model)):
-        after = _successor(model, name) if depth == 0 else None
-        pool = None
-        if after is not None and isinstance(model.get_submodule(after), nn.MaxPool2d):
-            pool = model.get_submodule(after)
-            model.set_submodule(after, nn.Identity())
-        layer = SplitConv2d(model.get_submodule(name), filters[name], pool)
+    first, *others = convolutions(model)
+    after = _after(model, first)
+    pool = None
+    if after and isinstance(model.get_submodule(after[0]), nn.MaxPool2d):
+        pool = model.get_submodule(after[0])
+        model.set_submodule(after[0], nn.Identity())
+    second = next((n for n in after if not isinstance(model.get_submodule(n), CHANNELWISE)), None)
+    lowest = SplitConv2d(model.get_submodule(first), filters[first], pool=pool)
+    model.set_submodule(first, lowest)
+    for name in others:
+        below = lowest if name == second else None
+        layer = SplitConv2d(model.get_submodule(name), filters[name], below=below)
         model.set_submodule(name, layer)
     return model
 
@@ -172,11 +181,19 @@ class SplitConv2d(nn.Module):
 
     Equal to the paper's two parallel convolutions, one of them frozen, but computed as one: the
     output is one convolution's, and the backward pass computes the weight gradient of the trained
-    filters alone. A network's first layer can take in the max-pooling behind it: nothing below
-    needs a gradient, so the pooling is then undone for the trained filters alone, too.
+    filters alone. Below a network's first layer nothing needs a gradient, which saves more: it can
+    take in the max-`pool` behind it and undo that for the trained filters alone, and the layer
+    that has it `below` itself hands no gradient down to the filters that are not trained.
     """
 
-    def __init__(self, layer: nn.Conv2d, filters: Tensor, pool: nn.MaxPool2d | None = None) -> None:
+    def __init__(
+        self,
+        layer: nn.Conv2d,
+        filters: Tensor,
+        *,
+        pool: nn.MaxPool2d | None = None,
+        below: SplitConv2d | None = None,
+    ) -> None:
         super().__init__()
         if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             raise ValueError("filters: only ungrouped, zero-padded convolutions can be split")
@@ -187,6 +204,8 @@ class SplitConv2d(nn.Module):
         filters = filters.to(layer.weight.device)
         self.plain = copy.deepcopy(layer).requires_grad_(False)
         self.pool = pool
+        self.below = (below,)  # a tuple keeps it from counting as a part of this module
+        self.attacked = False  # in the last forward pass: a gradient of the images is asked for
         self.register_buffer("filters", filters)
         self.weight = nn.Parameter(self.plain.weight[filters].clone())
         self.bias = None
@@ -202,12 +221,14 @@ class SplitConv2d(nn.Module):
             kind = torch.get_autocast_dtype(images.device.type)
             images, weight = images.to(kind), weight.to(kind)
             bias = None if bias is None else bias.to(kind)
-        attacked = images.requires_grad  # then all filters' share of the gradient is asked for
+        self.attacked = images.requires_grad
+        (below,) = self.below
+        wanted = None if below is None or below.attacked else _in_blocks(below)
         output = _SplitConvolution.apply(
-            images, self.weight, self.bias, weight, bias, self.filters, self.plain,
-            None if attacked else self.pool,
+            images, self.weight, self.bias, weight, bias, self.filters, wanted, self.plain,
+            None if self.attacked else self.pool,
         )  # fmt: skip
-        return self.pool(output) if attacked and self.pool is not None else output
+        return self.pool(output) if self.attacked and self.pool is not None else output
 
     @torch.no_grad()
     def whole(self) -> tuple[Tensor, Tensor | None]:
@@ -220,12 +241,15 @@ class SplitConv2d(nn.Module):
 
 
 class _SplitConvolution(torch.autograd.Function):
-    """Convolution (and max-pooling) whose backward pass serves `part`, the trained filters."""
+    """Convolution (and max-pooling) whose backward pass serves `part`, the trained filters.
+
+    `wanted` are the input's channels that a gradient is handed down to; None means all.
+    """
 
     @staticmethod
-    def forward(ctx, images, part, part_bias, weight, bias, filters, layer, pool):
+    def forward(ctx, images, part, part_bias, weight, bias, filters, wanted, layer, pool):
         output = F.conv2d(images, weight, bias, layer.stride, layer.padding, layer.dilation)
-        ctx.layer, ctx.pool, ctx.kind = layer, pool, part.dtype
+        ctx.layer, ctx.pool, ctx.kind, ctx.wanted = layer, pool, part.dtype, wanted
         if pool is None:
             ctx.save_for_backward(images, weight, filters)
             return output
@@ -239,9 +263,7 @@ class _SplitConvolution(torch.autograd.Function):
         images, weight, filters, *origins = ctx.saved_tensors
         to_images, biased = None, ctx.layer.bias is not None
         if ctx.needs_input_grad[0]:
-            to_images, _, _ = _convolution_backward(
-                ctx.layer, gradient, images, weight, wanted=(True, False, False)
-            )
+            to_images = _gradient_of_images(ctx, gradient, images, weight)
         to_part = gradient[:, filters]
         if ctx.pool is not None:
             to_part = torch.ops.aten.max_pool2d_with_indices_backward(
@@ -250,17 +272,41 @@ class _SplitConvolution(torch.autograd.Function):
             )  # fmt: skip
         part = weight.new_empty(len(filters), *weight.shape[1:])  # only its shape is asked for
         _, to_weight, to_bias = _convolution_backward(
-            ctx.layer, to_part, images, part, wanted=(False, True, biased)
+            ctx.layer, to_part, images, part, of=(False, True, biased)
         )
         to_weight = to_weight.to(ctx.kind)
         to_bias = to_bias.to(ctx.kind) if biased else None
-        return to_images, to_weight, to_bias, *(None,) * 5
+        return to_images, to_weight, to_bias, *(None,) * 6
+
+
+def _gradient_of_images(ctx, gradient: Tensor, images: Tensor, weight: Tensor) -> Tensor:
+    """The gradient that a layer hands down: of the wanted channels, zero for the others."""
+    of = (True, False, False)
+    if ctx.wanted is None:
+        return _convolution_backward(ctx.layer, gradient, images, weight, of=of)[0]
+    shape = (len(images), len(ctx.wanted), *images.shape[2:])
+    like = torch.empty(
+        shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last
+    )
+    part = _convolution_backward(ctx.layer, gradient, like, weight[:, ctx.wanted], of=of)[0]
+    return torch.zeros_like(images).index_copy_(1, ctx.wanted, part)
+
+
+def _in_blocks(layer: SplitConv2d) -> Tensor | None:
+    """The layer's trained filters and a few others: convolutions compute in blocks of sixteen."""
+    count = layer.plain.out_channels
+    size = math.ceil(len(layer.filters) / BLOCK) * BLOCK
+    if size >= count:
+        return None
+    chosen = torch.zeros(count, device=layer.filters.device)
+    chosen[layer.filters] = 1
+    return chosen.topk(size).indices.sort().values
 
 
 def _convolution_backward(
-    layer: nn.Conv2d, gradient: Tensor, images: Tensor, weight: Tensor, *, wanted: tuple[bool, ...]
+    layer: nn.Conv2d, gradient: Tensor, images: Tensor, weight: Tensor, *, of: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
-    """Gradients for input, weight and bias, those `wanted`, in the layout of the layer."""
+    """Gradients of input, weight and bias, where `of` says so, in the layout of the layer."""
     layout = torch.contiguous_format  # also the faster one for images of a single channel
     if images.shape[1] > 1 and layer.weight.is_contiguous(memory_format=torch.channels_last):
         layout = torch.channels_last
@@ -270,7 +316,7 @@ def _convolution_backward(
     sizes = None if layer.bias is None else [len(weight)]
     return torch.ops.aten.convolution_backward(
         gradient, images, weight, sizes, layer.stride, layer.padding, layer.dilation,
-        False, (0, 0), 1, wanted,
+        False, (0, 0), 1, of,
     )  # fmt: skip
 
 
@@ -279,11 +325,11 @@ def _geometry(pool: nn.MaxPool2d) -> tuple:
     return *((p, p) if isinstance(p, int) else p for p in pairs), pool.ceil_mode
 
 
-def _successor(model: nn.Module, name: str) -> str | None:
-    """The name of the module that runs right after this one, where a Sequential tells."""
+def _after(model: nn.Module, name: str) -> list[str]:
+    """The names of the modules that run after this one, as far as a Sequential tells."""
     parent, _, own = name.rpartition(".")
+    if not isinstance(model.get_submodule(parent), nn.Sequential):
+        return []
     names = [child for child, _ in model.get_submodule(parent).named_children()]
-    place = names.index(own) + 1
-    if not isinstance(model.get_submodule(parent), nn.Sequential) or place == len(names):
-        return None
-    return f"{parent}.{names[place]}" if parent else names[place]
+    prefix = f"{parent}." if parent else ""
+    return [prefix + child for child in names[names.index(own) + 1 :]]
