@@ -9,10 +9,10 @@ import warnings
 import foolbox
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from toys import Faulty, InDouble, guesses, linear, rand, small_cnn, trained_cnn, untouched
 
-from advlib import data, models
+from advlib import models
 from advlib.attacks import fgsm, ifgsm, pgd
 from advlib.attacks.contract import frozen
 
@@ -33,31 +33,6 @@ every_still_attack = pytest.mark.parametrize("attack", STILL.values(), ids=STILL
 every_count = pytest.mark.parametrize("count", [1, 3, 8])
 
 
-class InDouble(nn.Module):
-    """Runs a float64 network on float32 images: the size of a batch then changes no sign."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network.double()
-        self.eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images.double()).float()
-
-
-def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Module:
-    """Logits weight @ pixels + bias, in evaluation mode."""
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        layer.bias.copy_(torch.zeros(len(weight)) if bias is None else bias)
-    return nn.Sequential(nn.Flatten(), layer).eval()
-
-
-def rand(*shape: int, low: float = 0.0, high: float = 1.0, seed: int = 0) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
 def two_classes() -> tuple[nn.Module, Tensor]:
     """A linear two-class model on 2x5x5 pixels and w, the gradient of its margin for class 1."""
     weight = rand(2, 50, low=-1, high=1) / 10
@@ -72,35 +47,6 @@ def one_patch_a_class() -> tuple[nn.Module, Tensor]:
     weight = torch.block_diag(*rand(5, 1, 10, low=0.02, high=0.2))
     weight *= rand(5, 50, seed=1).sub(0.5).sign()
     return linear(weight), weight
-
-
-def small_cnn() -> nn.Module:
-    return InDouble(models.build("shallow_cnn", classes=4, channels=2, size=8))
-
-
-@functools.cache
-def trained_cnn() -> tuple[nn.Module, Tensor, Tensor]:
-    """A CNN trained for about a second, and the 200 test images (digits) that it did not see."""
-    digits = data.load("digits", size=12, train=1000, test=200, device="cpu")
-    model = models.build("shallow_cnn", size=12, dropout=0.0)
-    descent = torch.optim.Adam(model.parameters(), 3e-3)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(6):
-        for rows in torch.randperm(1000, generator=generator).split(50):
-            loss = F.cross_entropy(model(data.pixels(digits.train.images[rows])),
-                                   digits.train.labels[rows])  # fmt: skip
-            descent.zero_grad()
-            loss.backward()
-            descent.step()
-    descent.zero_grad()
-    images, labels = data.pixels(digits.test.images), digits.test.labels
-    assert guesses(model, images).eq(labels).float().mean() > 0.85
-    return model, images, labels
-
-
-@torch.no_grad()
-def guesses(model: nn.Module, images: Tensor) -> Tensor:
-    return model(images).argmax(1)
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
@@ -229,47 +175,18 @@ def test_one_eps_an_image_bounds_the_random_start_too():
     assert (moved >= 0.7 * eps).all()  # the furthest of 128 pixels, drawn uniformly
 
 
-class Faulty(nn.Module):
-    """Raises on the second forward pass, in the middle of an attack."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network, self.calls = network, 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        if self.calls == 2:
-            raise RuntimeError("out of memory")
-        return self.network(images)
-
-
 @pytest.mark.parametrize("faulty", [False, True])
 @every_attack
 def test_model_and_inputs_are_left_as_they_were(attack, faulty):
     network = models.build("shallow_cnn", classes=4, channels=2, size=8)
     model = Faulty(network).eval() if faulty else network
     images, labels = rand(3, 2, 8, 8), torch.arange(3)
-    F.cross_entropy(network(images), labels).backward()
-    for number, parameter in enumerate(model.parameters()):  # a model that is partly frozen
-        parameter.requires_grad_(number % 2 == 0)
-
-    def snapshot() -> tuple:
-        modes = [module.training for module in model.modules()]
-        flags = [p.requires_grad for p in model.parameters()]
-        tensors = [*model.state_dict().values(), *(p.grad for p in model.parameters()), images]
-        return modes, flags, [t.clone() for t in (*tensors, labels)]
-
-    before = snapshot()
-    settings = {"eps": 0.1}
-    if faulty and attack is not fgsm:
-        with pytest.raises(RuntimeError, match="out of memory"):
-            attack(model, images, labels, **settings)
-    else:
-        attack(model, images, labels, **settings)
-    after = snapshot()
-    assert after[:2] == before[:2]
-    assert all(torch.equal(a, b) for a, b in zip(after[2], before[2], strict=True))
-    assert not images.requires_grad
+    with untouched(model, images, labels):
+        if faulty and attack is not fgsm:
+            with pytest.raises(RuntimeError, match="out of memory"):
+                attack(model, images, labels, eps=0.1)
+        else:
+            attack(model, images, labels, eps=0.1)
 
 
 def test_fgsm_puts_the_flags_back_when_the_model_raises():

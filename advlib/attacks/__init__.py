@@ -1,5 +1,6 @@
 """Attacks: functions from a model, images and labels to adversarial images."""
 
 from advlib.attacks.gradient import fgsm, ifgsm, pgd
+from advlib.attacks.jsma import jsma
 
-__all__ = ["fgsm", "ifgsm", "pgd"]
+__all__ = ["fgsm", "ifgsm", "jsma", "pgd"]

@@ -1,0 +1,209 @@
+"""JSMA, the Jacobian-based saliency map attack: a few pixels, changed a lot, two at a time.
+
+The whole batch moves together. A step costs one forward and two backward passes, however many
+classes there are, and its pair search is exact without ever looking at all N x N pairs.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from advlib.attacks.contract import check_inputs, frozen
+
+MODES = ("untargeted", "targeted", "random_target")
+OUTPUTS = ("logits", "softmax")
+
+
+def jsma(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    theta: float = 1.0,
+    gamma: float = 0.1,
+    mode: str = "untargeted",
+    output: str = "logits",
+    pairs: bool = True,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Jacobian-based saliency map attack (Papernot et al. 2016, algorithms 2 and 3).
+
+    Each step looks for the pair of features p, q (pixels of one channel) with the largest
+    -(a_p + a_q)(b_p + b_q) among those with a_p + a_q > 0 and b_p + b_q < 0, where a is the
+    gradient of the target class's output and b that of the sum of all others, and adds `theta` to
+    both. With a negative `theta` both signs turn round. A feature that can move no further in the
+    box leaves the search; an image leaves once it is where it should be, or no pair is left.
+
+    Args:
+        model: maps float32 images [N, C, H, W] in [0, 1] to logits [N, K]; in evaluation mode.
+        images: float32 [N, C, H, W] in [0, 1].
+        labels: int64 [N]; the true classes, or in mode "targeted" the classes to reach.
+        theta: change of a feature in a step, pixel units, in [-1, 1] but not 0.
+        gamma: share of an image's C * H * W features that may change, in [0, 1]; a step changes
+            two, so there are at most floor(gamma * C * H * W / 2) steps.
+        mode: "targeted"; "random_target", towards a class drawn from those other than the label;
+            or "untargeted", away from the label whichever class results: a is then the gradient of
+            all others' sum and b that of the label's own output (Wiyatno and Xu 2018).
+        output: "logits", as Papernot et al. chose: the softmax of a confident network is flat, and
+            since its outputs sum to 1 its b is -a, which makes the pair the two largest of a.
+            "softmax" is for comparison with implementations that use it.
+        pairs: False changes one feature a step, the largest -a b with a > 0 and b < 0 (eq. 8).
+        generator: source of the random targets, on the CPU or on the images' device.
+
+    Returns:
+        A new float32 tensor [N, C, H, W] in the box [0, 1].
+
+    Raises:
+        ValueError: an argument is outside what is allowed; the message names it.
+    """
+    check_inputs(model, images, labels)
+    check_theta(theta)
+    check_gamma(gamma)
+    if mode not in MODES:
+        raise ValueError(f"mode: must be one of {', '.join(MODES)}, got {mode!r}")
+    if output not in OUTPUTS:
+        raise ValueError(f"output: must be one of {', '.join(OUTPUTS)}, got {output!r}")
+    result = images.clone()
+    if not len(images):
+        return result
+    classes = _classes(model, images, labels)
+    goals = labels
+    if mode == "random_target":
+        source = labels.device if generator is None else generator.device
+        hops = torch.randint(1, classes, labels.shape, generator=generator, device=source)
+        goals = (labels + hops.to(labels.device)) % classes
+    away = mode == "untargeted"
+    search = best_pair if pairs else best_single
+    steps = int(gamma * images[0].numel() / (2 if pairs else 1) + 1e-9)
+
+    rows = torch.arange(len(images), device=images.device)  # of `result`, still being attacked
+    images = result
+    with frozen(model):
+        for _ in range(steps):
+            gain, loss, reached = _saliency(model, images, goals, output, away)
+            movable = (images < 1 if theta > 0 else images > 0).flatten(1)
+            if theta < 0:
+                gain, loss = -gain, -loss
+            chosen, found = search(gain, loss, movable)
+            going = found & ~reached
+            rows, images, goals = rows[going], images[going], goals[going]
+            if not len(rows):
+                break
+            features = images.flatten(1)
+            moved = features.gather(1, chosen[going]).add_(theta).clamp_(0, 1)
+            images = features.scatter(1, chosen[going], moved).view_as(images)
+            result[rows] = images
+    return result
+
+
+def check_theta(theta: float) -> None:
+    """Raise ValueError unless `theta` is in [-1, 1] and not 0."""
+    if not 0 < abs(theta) <= 1:
+        raise ValueError(f"theta: must lie in [-1, 1] and not be 0 (pixel units), got {theta}")
+
+
+def check_gamma(gamma: float) -> None:
+    """Raise ValueError unless `gamma` is in [0, 1]."""
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma: must lie in [0, 1] (share of the features), got {gamma}")
+
+
+def best_pair(gain: Tensor, loss: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row the pair p < q of allowed features that JSMA changes.
+
+    Maximizes -(gain_p + gain_q)(loss_p + loss_q) where the first sum is above 0 and the second
+    below; of equally good pairs the lexicographically first is taken. Exact: the objective grows
+    in gain and falls in loss, so a feature that two others match in both is in no better pair
+    than they are. Those left after that are few (the second layer of the Pareto front counts, too).
+
+    Args:
+        gain, loss: float32 [N, features].
+        allowed: boolean [N, features].
+
+    Returns:
+        The features int64 [N, 2], and boolean [N]: there is such a pair (else they are 0, 0).
+    """
+    candidates, valid = _undominated(gain, -loss, allowed)
+    # In float64 sums and products of float32 numbers are exact but for extreme exponents, so a tie
+    # here is a tie in fact.
+    up, down = (t.gather(1, candidates).double() for t in (gain, -loss))
+    width = candidates.shape[1]
+    best = up.new_zeros(len(up))
+    slots = candidates.new_zeros(len(up), 2)
+    # A few rows of the pair matrix at a time: never more numbers than gain and loss have.
+    stride = max(1, gain.shape[1] // max(width, 1))
+    for first in range(0, width, stride):
+        part = slice(first, first + stride)
+        rise, fall = (t[:, part, None] + t[:, None, :] for t in (up, down))
+        usable = valid[:, part, None] & valid[:, None, :] & (rise > 0) & (fall > 0)
+        usable &= torch.ones_like(usable[0]).triu(first + 1)
+        value, place = (rise * fall).where(usable, 0).flatten(1).max(1)
+        better = value > best
+        best = torch.where(better, value, best)
+        pair = torch.stack([place // width + first, place % width], 1)
+        slots = torch.where(better[:, None], pair, slots)
+    found = best > 0
+    return candidates.gather(1, slots).where(found[:, None], 0), found
+
+
+def best_single(gain: Tensor, loss: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """As `best_pair`, for one feature: int64 [N, 1], and boolean [N]."""
+    usable = allowed & (gain > 0) & (loss < 0)
+    value, feature = (gain.double() * -loss.double()).where(usable, 0).max(1)
+    return feature[:, None], value > 0
+
+
+def _undominated(up: Tensor, down: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """The allowed features that at most one other matches in both numbers, in ascending order.
+
+    A feature with the same two numbers matches those that come after it. Returns int64 [N, M],
+    with M the most that any row has, and boolean [N, M]: the place holds a candidate.
+    """
+    lowest = -torch.inf
+    up, down = up.where(allowed, lowest), down.where(allowed, lowest)
+    # By `up`, then by `down`, then by number: whoever matches a feature stands before it.
+    down, order = down.sort(dim=1, descending=True, stable=True)
+    up, by_up = up.gather(1, order).sort(dim=1, descending=True, stable=True)
+    down, order = down.gather(1, by_up), order.gather(1, by_up)
+    ahead = F.pad(down.cummax(1).values[:, :-1], (1, 0), value=lowest)
+    second = torch.minimum(down, ahead).cummax(1).values  # second largest up to here
+    ahead_second = F.pad(second[:, :-1], (1, 0), value=lowest)
+    kept = torch.zeros_like(allowed).scatter_(1, order, down > ahead_second) & allowed
+    rows, features = kept.nonzero(as_tuple=True)
+    counts = kept.sum(1)
+    width = max(1, int(counts.max()))
+    places = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    candidates = order.new_zeros(len(kept), width)
+    candidates[rows, places] = features
+    return candidates, torch.arange(width, device=rows.device) < counts[:, None]
+
+
+def _saliency(
+    model: nn.Module, images: Tensor, goals: Tensor, output: str, away: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients [N, features] of what should rise and what should fall; boolean [N]: is there."""
+    images = images.detach().requires_grad_()
+    logits = model(images).float()
+    reached = (logits.argmax(1) == goals) != away
+    outputs = logits.softmax(1) if output == "softmax" else logits
+    own = outputs.gather(1, goals[:, None]).sum()
+    if output == "softmax":  # the outputs sum to 1
+        (gradient,) = torch.autograd.grad(own, images)
+        others = -gradient
+    else:
+        (gradient,) = torch.autograd.grad(own, images, retain_graph=True)
+        (everything,) = torch.autograd.grad(outputs.sum(), images)
+        others = everything - gradient
+    pair = (others, gradient) if away else (gradient, others)
+    return *(t.flatten(1) for t in pair), reached
+
+
+@torch.no_grad()
+def _classes(model: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """How many classes the model knows; raises ValueError for a label beyond them."""
+    classes = model(images[:1]).shape[1]
+    if labels.max() >= classes:
+        raise ValueError(f"labels: must lie below {classes} (classes), found {labels.max()}")
+    return classes
