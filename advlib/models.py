@@ -7,22 +7,24 @@ pixel units whatever statistics the network was trained with.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from advlib.layers import Dropout, Normalize
 
 # Filters of each convolution in paper 002: the first is 5x5, the others 3x3, all "same" padded.
 # Each is pooled by 2. Table 1 fixes the kernels; the dense network follows from Table 12.
 CNN_FILTERS = {"shallow_cnn": (16, 32), "base_cnn": (32, 64), "dense_cnn": (32, 64, 128)}
-RESNETS: dict[str, Callable[..., nn.Module]] = {
-    "resnet18": torchvision.models.resnet18,
-    "resnet50": torchvision.models.resnet50,
-    "resnet101": torchvision.models.resnet101,
+# Kind of block and blocks of each of the four stages (He et al. 2016, Table 1).
+RESNETS: dict[str, tuple[type[nn.Module], Sequence[int]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
 NAMES = (*CNN_FILTERS, *RESNETS)
 
@@ -36,20 +38,24 @@ def build(
     mean: float | Sequence[float] = 0.0,
     std: float | Sequence[float] = 1.0,
     dropout: float = 0.25,
+    width: int = 64,
     seed: int = 0,
 ) -> nn.Module:
     """Build an untrained network by name, in evaluation mode.
 
     `mean` and `std` are in pixel units, one number or one a channel. `dropout` applies to the
-    paper's CNNs only (paper 002 does not state its rate). The initial weights follow from `seed`;
-    the global random state is left alone. Weights are channels-last, which is faster on every
-    device that this project measured.
+    paper's CNNs only (paper 002 does not state its rate), `width` to the ResNets only: the channels
+    of their first stage, which the later ones double; below 64 for quick runs. The initial weights
+    follow from `seed`; the global random state is left alone. Weights are channels-last, which is
+    faster on every device that this project measured.
 
     Raises ValueError for an unknown name, or a size that the network would pool away.
     """
     check(name)
     if not 0 <= dropout <= 0.9:
         raise ValueError(f"dropout: must lie in [0, 0.9], got {dropout}")
+    if width < 1:
+        raise ValueError(f"width: must be at least 1, got {width}")
     mean, std = _per_channel("mean", mean, channels), _per_channel("std", std, channels)
     if min(std) <= 0:
         raise ValueError(f"std: must be above 0, got {std}")
@@ -58,7 +64,7 @@ def build(
         if name in CNN_FILTERS:
             network = _cnn(CNN_FILTERS[name], classes, channels, size, dropout)
         else:
-            network = _small_resnet(RESNETS[name], classes, channels)
+            network = _small_resnet(*RESNETS[name], classes, channels, width)
     model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), network=network))
     return model.to(memory_format=torch.channels_last).eval()
 
@@ -111,12 +117,23 @@ def _cnn(
     return nn.Sequential(*layers, *head)
 
 
-def _small_resnet(resnet: Callable[..., nn.Module], classes: int, channels: int) -> nn.Module:
+def _small_resnet(
+    block: type[nn.Module], blocks: Sequence[int], classes: int, channels: int, width: int
+) -> nn.Module:
     """torchvision's ResNet with the usual stem for 32x32 images: 3x3, stride 1, no pooling."""
-    network = resnet(num_classes=classes)
-    network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network = torchvision.models.ResNet(block, list(blocks), num_classes=classes)
+    network.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+    network.bn1 = nn.BatchNorm2d(width)
     network.maxpool = nn.Identity()
+    if width != 64:
+        network.inplanes = width
+        for stage, count in enumerate(blocks):
+            layer = network._make_layer(block, width * 2**stage, count, stride=min(stage, 1) + 1)
+            network.set_submodule(f"layer{stage + 1}", layer)
+        network.fc = nn.Linear(8 * width * block.expansion, classes)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return network
 
 

@@ -17,6 +17,7 @@ import nbformat
 
 from advlib import data, models
 from advlib.attacks.contract import check_count, check_eps, check_step
+from advlib.attacks.jsma import check_gamma, check_theta
 
 
 def check(given: Mapping[str, Any]) -> None:
@@ -81,6 +82,11 @@ def _dataset(name: str, value: str) -> None:
     data.check(value)
 
 
+def _dataset_or_none(name: str, value: str) -> None:
+    if value:
+        data.check(value)
+
+
 def _models(name: str, values: list[str]) -> None:
     _some(name, values)
     for value in values:
@@ -93,8 +99,29 @@ def _eps(name: str, value: float) -> None:
         raise ValueError(f"{name}: must be above 0, got 0")
 
 
+def _theta(name: str, value: float) -> None:
+    check_theta(value)
+
+
+def _gamma(name: str, value: float) -> None:
+    check_gamma(value)
+
+
 def _step(name: str, value: float) -> None:
     check_step(value)
+
+
+def _model(name: str, value: str) -> None:
+    models.check(value)
+
+
+def _rate(name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{name}: must be above 0, got {value}")
+
+
+def _any(name: str, value: object) -> None:
+    """Every value of the right type will do."""
 
 
 def _share(name: str, value: float) -> None:
@@ -113,7 +140,7 @@ def _seeds(name: str, values: list[int]) -> None:
         raise ValueError(f"{name}: must be distinct whole numbers from 0 on, got {values}")
 
 
-def _count_or_all(name: str, value: int) -> None:
+def _count_or_zero(name: str, value: int) -> None:
     if value != 0:
         check_count(name, value)
 
@@ -134,20 +161,36 @@ def _each(rule: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
 
 RULES: dict[str, Callable[[str, Any], None]] = {
     "dataset": _dataset,
+    "also_tested": _dataset_or_none,
+    "label": _any,
     "size": check_count,
-    "train_images": _count_or_all,
-    "test_images": _count_or_all,
-    "attacked_images": _count_or_all,
+    "train_images": _count_or_zero,
+    "test_images": _count_or_zero,
+    "attacked_images": _count_or_zero,
     "search_images": check_count,
     "validation": _held_out,
+    "model": _model,
     "models": _models,
+    "width": check_count,
+    "flip": _any,
+    "shift": _count_or_zero,
+    "lr": _rate,
+    "base_seed": _count_or_zero,
     "epochs": check_count,
     "tune_epochs": check_count,
+    "tune_images": check_count,
+    "tune_batch": check_count,
+    "tune_lr": _rate,
     "control_epochs": check_count,
+    "counts": _each(check_count),
     "patience": check_count,
     "batch_size": check_count,
     "eps": _eps,
     "eps_curve": _each(_eps),
+    "eps_shown": _each(_eps),
+    "theta": _theta,
+    "gamma": _gamma,
+    "gamma_curve": _each(_gamma),
     "step": _step,
     "steps": check_count,
     "train_steps": check_count,

@@ -10,9 +10,11 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from advlib.evaluation import wilson
+
 NAMES = {
     "shallow_cnn": "shallow", "base_cnn": "base", "dense_cnn": "dense",
-    "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD",
+    "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD", "jsma": "JSMA",
     "adversarial": "adv. only", "benign+adversarial": "benign + adv.",
 }  # fmt: skip
 # Colours that differ in lightness too; the same protocol has the same colour everywhere.
@@ -38,11 +40,12 @@ def style() -> None:
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:
-    """Accuracy and loss by epoch, training against validation (`fit`'s curves)."""
+    """Accuracy and loss by epoch, training and validation if there is one (`fit`'s curves)."""
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.8))
     for axis, what in zip(axes, ("accuracy", "loss"), strict=True):
-        axis.plot(curves["epoch"], curves[what], "o-", label="training (with dropout)")
-        axis.plot(curves["epoch"], curves[f"validation_{what}"], "s--", label="validation")
+        axis.plot(curves["epoch"], curves[what], "o-", label="training, while learning")
+        if f"validation_{what}" in curves:
+            axis.plot(curves["epoch"], curves[f"validation_{what}"], "s--", label="validation")
         axis.set(xlabel="epoch", ylabel=what)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend()
@@ -66,6 +69,78 @@ def accuracy_against_eps(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     axes[0, 0].set_ylabel("accuracy, %")
     axes[0, 0].plot([], [], "x--", color="grey", label="paper (MNIST)")
     axes[0, 0].legend(title="network")
+    return figure
+
+
+def accuracy_against(panels: Mapping[str, pd.DataFrame]) -> Figure:
+    """Accuracy against a setting of an attack, a panel a setting, a line a defense.
+
+    `panels` are rows by the name of the column that varies; bands span the seeds.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.2), sharey=True, squeeze=False)
+    for axis, (x, rows) in zip(axes[0], panels.items(), strict=True):
+        sns.lineplot(
+            rows.assign(percent=rows["value"] * 100), x=x, y="percent", hue="defense",
+            style="defense", markers=True, dashes=False, errorbar=("pi", 100), ax=axis,
+            palette="colorblind", legend=bool(axis is axes[0, 0]),
+        )  # fmt: skip
+        axis.set(title=", ".join(map(_name, rows["attack"].unique())), ylabel="accuracy, %")
+        axis.set_ylim(-3, 103)
+        axis.xaxis.get_major_locator().set_params(nbins=5)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    axes[0, 0].get_legend().remove()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    return figure
+
+
+def accuracy_by_count(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
+    """Accuracy under attack against the number of images judged; a dot a seed, a panel an attack.
+
+    Bars are Wilson intervals of each seed's images; the paper's figures are crosses.
+    """
+    attacks = list(rows["attack"].unique())
+    figure, axes = plt.subplots(1, len(attacks), figsize=(7.5, 3), sharey=True, squeeze=False)
+    for axis, attack in zip(axes[0], attacks, strict=True):
+        here = rows[rows["attack"] == attack]
+        for place, (count, group) in enumerate(here.groupby("images")):
+            for offset, row in enumerate(group.itertuples()):
+                low, high = (100 * bound for bound in wilson(round(row.value * row.n), int(row.n)))
+                x = place + 0.12 * (offset - (len(group) - 1) / 2)
+                axis.plot([x, x], [low, high], color="#1f4e79", linewidth=1)
+                axis.plot([x], [100 * row.value], "o", color="#1f4e79", markersize=4)
+            told = paper[(paper["attack"] == attack) & (paper["images"] == count)]["value"]
+            axis.plot([place] * len(told), told * 100, "x", color="#d1495b", markersize=7)
+        counts = sorted(here["images"].unique())
+        axis.set(title=_name(attack), xlabel="images judged", ylim=(-3, 103))
+        axis.set_xticks(range(len(counts)), [f"{count:,.0f}" for count in counts])
+    axes[0, 0].set_ylabel("accuracy, %")
+    axes[0, 0].plot([], [], "x", color="#d1495b", label="paper (CIFAR-10)")
+    axes[0, 0].plot([], [], "o", color="#1f4e79", label="here, one seed")
+    axes[0, 0].legend(loc="lower left")
+    return figure
+
+
+def confusions(tables: Mapping[str, Tensor], classes: Sequence[str]) -> Figure:
+    """Confusion matrices [K, K] of counts as heatmaps in rows of three, each row in percent."""
+    lines = -(-len(tables) // 3)
+    figure, axes = plt.subplots(lines, 3, figsize=(7.5, 2.9 * lines), squeeze=False, sharey=True)
+    for axis in axes.flat[len(tables) :]:
+        axis.set_axis_off()
+    for axis, (title, table) in zip(axes.flat, tables.items(), strict=False):
+        shares = (table.double() / table.sum(1, keepdim=True).clamp(min=1) * 100).numpy()
+        said = [[f"{share:.0f}" if share >= 0.5 else "" for share in row] for row in shares]
+        sns.heatmap(
+            shares, ax=axis, annot=said, fmt="", vmin=0, vmax=100, cmap="rocket_r",
+            cbar=False, square=True, annot_kws={"size": 5}, xticklabels=classes,
+            yticklabels=classes,
+        )  # fmt: skip
+        axis.set_title(title, size=8)
+        axis.tick_params(labelsize=6)
+        axis.tick_params(axis="y", rotation=0)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("true class", size=7)
+    for axis in axes[-1]:
+        axis.set_xlabel("first guess", size=7)
     return figure
 
 
@@ -119,7 +194,7 @@ def examples(images: Mapping[str, Tensor], captions: Mapping[str, Sequence[str]]
     )
     for line, (name, row) in zip(axes, images.items(), strict=True):
         for axis, image, caption in zip(line, row, captions[name], strict=False):
-            pixels = image.permute(1, 2, 0).squeeze(-1).numpy()
+            pixels = image.cpu().permute(1, 2, 0).squeeze(-1).numpy()
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
             axis.set_title(caption, size=7, pad=2)
             axis.set(xticks=[], yticks=[])

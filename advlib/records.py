@@ -135,6 +135,12 @@ class Run:
         }
 
 
+def paper_files(study: str) -> dict[str, str]:
+    """The texts in advlib/papers/STUDY by file name: the paper's tables and its claims."""
+    folder = resources.files("advlib.papers").joinpath(study)
+    return {f.name: f.read_text() for f in folder.iterdir()} if folder.is_dir() else {}
+
+
 def paper_rows(study: str) -> pd.DataFrame:
     """The figures that the paper prints, as rows (`value` as a share, not in percent)."""
     with resources.files("advlib.papers").joinpath(study, "tables.csv").open() as file:
@@ -180,27 +186,47 @@ def beside(
     return table[[column for column in order if column in table.columns]]
 
 
-def claims(study: str) -> list[dict[str, Any]]:
-    """The paper's claims: what it says, where, and the conditions that decide it (claims.toml)."""
-    text = resources.files("advlib.papers").joinpath(study, "claims.toml").read_text()
-    return tomllib.loads(text)["claim"]
+def stacked(
+    measured: pd.DataFrame, paper: pd.DataFrame, *, index: Sequence[str], columns: str
+) -> pd.DataFrame:
+    """A table as the paper lays it out, in percent; a cell is three lines of HTML.
+
+    The paper's figure, the mean measured over seeds, and its 95 % interval (see `over_seeds`).
+    """
+    summary = over_seeds(measured)
+    keys = [*index, columns]
+    told = paper.set_index(keys)["value"].mul(100).map("{:.1f}".format)
+    here = summary.set_index(keys)
+    cells = [
+        f"{told.get(key, '–')}<br><b>{100 * row.mean:.1f}</b>"
+        f"<br><small>{100 * row.low:.0f}–{100 * row.high:.0f}</small>"
+        for key, row in zip(here.index, here.itertuples(), strict=True)
+    ]
+    table = pd.Series(cells, here.index).unstack(columns)
+    return table.reindex(index=here.index.droplevel(columns).unique())
+
+
+def claims(study: str) -> dict[str, Any]:
+    """claims.toml: the paper's own `protocol`, and each `claim`: what it says, where, and the
+    conditions that decide it."""
+    return tomllib.loads(paper_files(study)["claims.toml"])
 
 
 def verdicts(study: str, rows: pd.DataFrame) -> pd.DataFrame:
     """One row a claim: what is claimed, what was measured under each protocol, the verdict.
 
     A claim holds where each of its conditions does. A condition compares the mean of the rows
-    that it selects with a number, or with the mean of other rows plus a margin. Rows taken under
-    `white-box` overrule `static` ones: a claim that they do not bear out "holds only under the
-    paper's protocol".
+    that it selects with a number, or with the mean of other rows plus a margin. Where the paper
+    itself measured under `static`, `white-box` rows overrule the `static` ones: a claim that they
+    do not bear out "holds only under the paper's protocol".
     """
-    table = []
-    for claim in claims(study):
+    table, known = [], claims(study)
+    for claim in known["claim"]:
         outcomes = {p: _outcome(claim["condition"], rows, p) for p in ("static", "white-box")}
         passed = {p: [ok for ok, _ in found] for p, found in outcomes.items()}
         if not any(passed.values()):
             verdict = "not tested here"
-        elif not all(passed["static"] or passed["white-box"]):
+        elif not all(passed[known["protocol"]] or passed["white-box"]):
             verdict = "does not hold"
         elif not all(passed["white-box"]):
             verdict = "holds only under the paper's protocol"

@@ -24,7 +24,9 @@ def test_a_key_names_everything_that_counts(repository, monkeypatch):
     keys.add(plan.plan()[0].key)
     monkeypatch.setattr(plan.cache, "source_digest", lambda _module: "other code")
     keys.add(plan.plan()[0].key)
-    assert len(keys) == 5
+    monkeypatch.setattr(plan.records, "paper_files", lambda _study: {"claims.toml": "another"})
+    keys.add(plan.plan()[0].key)
+    assert len(keys) == 6
 
 
 def test_a_run_is_made_once_and_whole(repository, capfd):
@@ -83,6 +85,17 @@ def test_an_incomplete_folder_is_made_anew(repository):
     (run / "records.csv").write_text("half")
     assert execute.run([job]) == []
     assert store.is_complete(run)
+
+
+def test_a_notebook_that_saves_nothing_is_told(repository):
+    notebook = repository / "notebooks/tiny.ipynb"
+    book = nbformat.read(notebook, as_version=4)
+    book.cells[1].source = "forgot = True"
+    nbformat.write(book, notebook)
+    (job,) = plan.plan()
+    (failure,) = execute.run([job])
+    assert "records.csv" in failure
+    assert not store.folder(job).exists()
 
 
 def test_an_interrupted_run_leaves_no_folder_under_its_name(repository, monkeypatch):

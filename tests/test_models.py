@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torchvision
 
 from advlib import layers, models
 
@@ -19,6 +20,24 @@ def test_every_network_maps_pixels_to_logits(name):
         assert model(torch.rand(2, 3, 32, 32)).shape == (2, 7)
     assert not model.training
     assert isinstance(model[0], layers.Normalize)
+
+
+@pytest.mark.parametrize("name", models.RESNETS)
+def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
+    network = models.build(name, channels=3, size=32).network
+    reference = getattr(torchvision.models, name)(num_classes=10)
+    shapes, expected = (
+        {key: tuple(value.shape) for key, value in net.state_dict().items()}
+        for net in (network, reference)
+    )
+    assert expected.pop("conv1.weight") == (64, 3, 7, 7)
+    assert shapes.pop("conv1.weight") == (64, 3, 3, 3)
+    assert shapes == expected
+    narrow = models.build(name, channels=3, size=32, width=8).network
+    counts = [sum(p.numel() for p in net.parameters()) for net in (narrow, network)]
+    assert 1 / 70 < counts[0] / counts[1] < 1 / 50  # nearly as the square of the width
+    strides = [layer.stride for layer in layers.convolutions(narrow).values()]
+    assert strides == [layer.stride for layer in layers.convolutions(network).values()]
 
 
 def test_normalisation_is_the_first_layer():
@@ -48,6 +67,7 @@ def test_weights_follow_from_the_seed_alone():
         ({"name": "base_cnn", "std": 0.0}, "std"),
         ({"name": "base_cnn", "mean": (0.1, 0.2)}, "mean"),
         ({"name": "base_cnn", "dropout": 1.0}, "dropout"),
+        ({"name": "resnet18", "width": 0}, "width"),
     ],
 )
 def test_impossible_options_are_named(options, named):

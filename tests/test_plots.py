@@ -47,6 +47,38 @@ def test_accuracy_against_eps_shows_the_papers_figures_too():
     assert [line.get_ydata()[0] for line in lines] == pytest.approx([50, 50, 50, 50])
 
 
+def test_accuracy_against_has_a_panel_a_setting_and_a_line_a_defense():
+    figure = plots.accuracy_against({"eps": ROWS[ROWS["attack"] == "fgsm"], "share": ROWS})
+    assert {"FGSM", "FGSM, PGD", "eps", "share", "whole", "dominant"} <= texts(figure)
+    drawn = [line.get_ydata() for line in figure.axes[0].lines if len(line.get_ydata()) > 1]
+    assert len(drawn) == 2
+    assert all(y == pytest.approx([50, 50]) for y in drawn)  # the mean of both protocols
+
+
+def test_accuracy_by_count_shows_each_seed_with_its_interval_and_the_paper():
+    rows = pd.DataFrame(
+        [
+            {"attack": "jsma", "images": n, "n": n, "seed": seed, "value": value}
+            for n in (50, 1000)
+            for seed, value in enumerate((0.5, 0.6))
+        ]
+    )
+    figure = plots.accuracy_by_count(rows, rows[rows["seed"] == 0])
+    assert {"JSMA", "50", "1,000", "here, one seed"} <= texts(figure)
+    bars = [line.get_ydata() for line in figure.axes[0].lines if len(line.get_ydata()) == 2]
+    heights = [high - low for low, high in bars]
+    assert len(bars) == 4
+    assert min(heights[:2]) > 4 * max(heights[2:])  # 50 images decide little
+
+
+def test_confusions_are_in_percent_of_the_true_class():
+    tables = {f"network {n}": torch.tensor([[3, 1], [0, 8]]) for n in range(4)}
+    figure = plots.confusions(tables, ["cat", "dog"])
+    assert {"75", "25", "100", "network 3", "cat"} <= texts(figure)
+    assert "0" not in texts(figure)
+    assert [axis.axison for axis in figure.axes] == 4 * [True] + 2 * [False]
+
+
 def test_share_curves_have_a_line_a_protocol():
     figure = plots.share_curves(ROWS)
     assert [len(axis.lines) for axis in figure.axes] == [2, 2]

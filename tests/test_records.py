@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from advlib import records
+from advlib.evaluation import mean_interval
 
 GIVEN = {"dataset": "digits", "eps": 0.3, "seeds": [0, 1]}
 
@@ -80,14 +81,26 @@ def test_beside_lays_the_papers_figure_next_to_ours():
     }  # fmt: skip
 
 
+def test_stacked_puts_three_lines_in_a_cell():
+    paper = rows(static=[0.99]).assign(images=50)
+    ours = pd.concat([rows(static=[0.9, 0.8]).assign(images=n) for n in (50, 100)])
+    table = records.stacked(ours, paper, index=["defense"], columns="images")
+    low, high = (f"{100 * v:.0f}" for v in mean_interval([0.9, 0.8]))
+    assert table.loc["dominant", 50] == f"99.0<br><b>85.0</b><br><small>{low}–{high}</small>"
+    assert table.loc["dominant", 100].startswith("–<br>")
+
+
 @pytest.fixture
 def claim(monkeypatch):
     condition = {
         "rows": {"defense": "dominant", "metric": "accuracy"}, "is": "at least", "number": 0.9
     }  # fmt: skip
-    known = [{"says": "It defends.", "where": "Table 8", "condition": [condition]}]
+    known = {
+        "protocol": "static",
+        "claim": [{"says": "It defends.", "where": "Table 8", "condition": [condition]}],
+    }
     monkeypatch.setattr(records, "claims", lambda study: known)
-    return condition
+    return known
 
 
 @pytest.mark.parametrize(
@@ -106,9 +119,16 @@ def test_verdicts(claim, measured, verdict):
     assert verdict in records.VERDICTS
 
 
+def test_what_static_images_alone_bear_out_is_no_claim_of_a_white_box_paper(claim):
+    claim["protocol"] = "white-box"
+    measured = rows(static=[0.99], white_box=[0.1])
+    assert records.verdicts("any", measured)["verdict"].tolist() == ["does not hold"]
+
+
 def test_a_condition_can_compare_rows(claim):
-    claim |= {"than": {"defense": "whole"}, "margin": -0.02}
-    del claim["number"]
+    (condition,) = claim["claim"][0]["condition"]
+    condition |= {"than": {"defense": "whole"}, "margin": -0.02}
+    del condition["number"]
     measured = rows(static=[0.95], white_box=[0.95])
     whole = measured.assign(defense="whole", value=0.96)
     verdict = records.verdicts("any", pd.concat([measured, whole]))
@@ -117,16 +137,47 @@ def test_a_condition_can_compare_rows(claim):
     assert better["verdict"].tolist() == ["does not hold"]
 
 
-def test_every_claim_has_figures_of_the_paper_to_its_name():
-    """The papers' own rows must decide each claim that they print figures for."""
-    paper = records.paper_rows("dominant_filters").assign(seed=0)
-    decided = records.verdicts("dominant_filters", paper).set_index("claim")["verdict"]
-    untold = {c for c in decided.index if decided[c] == "not tested here"}
-    assert len(untold) == 3  # overlap of classes, random filters, FGSM on PGD-trained networks
-    assert set(decided.drop(list(untold))) == {"holds"}
+@pytest.mark.parametrize(
+    ("study", "untold"),
+    [
+        ("dominant_filters", ["The same few", "The dominant filters are", "A network fine-tuned"]),
+        ("aft_fgsm_vs_jsma", ["It is the perturbations", "What is learned"]),
+    ],
+)
+def test_the_papers_own_rows_decide_the_claims_that_they_are_about(study, untold):
+    paper = records.paper_rows(study).assign(seed=0)
+    decided = records.verdicts(study, paper).set_index("claim")["verdict"]
+    silent = [c for c in decided.index if decided[c] == "not tested here"]
+    assert len(silent) == len(untold)
+    assert all(c.startswith(u) for c, u in zip(silent, untold, strict=True))
+    borne_out = decided.drop(silent)
+    # The paper's text contradicts its own tables in one figure.
+    contradicted = [c for c in borne_out.index if borne_out[c] != "holds"]
+    assert [c[:12] for c in contradicted] == ["Against JSMA"] * (study == "aft_fgsm_vs_jsma")
+
+
+def test_the_percentages_of_paper_000_come_out_of_its_tables():
+    """Its text averages over the five columns; all but one figure can be had from its tables."""
+    rows = records.paper_rows("aft_fgsm_vs_jsma")
+    of_tables = rows[rows["metric"] == "accuracy"]
+    mean = of_tables.groupby(["defense", "sample", "attack"])["value"].mean()
+    told = rows[rows["table"] == "text"]
+    for row in told[told["metric"] == "relative gain"].itertuples():
+        samples = [row.sample] if isinstance(row.sample, str) else ["fgsm", "jsma"]
+        after, before = (
+            sum(mean[of, sample, row.attack] for sample in samples) for of in (row.defense, "none")
+        )
+        assert after / before - 1 == pytest.approx(row.value, abs=0.006)
+    for row in told[told["metric"] == "ratio"].itertuples():
+        ratio = mean[row.defense, row.sample, row.attack] / mean[row.defense, row.sample, "none"]
+        assert ratio == pytest.approx(row.value, abs=0.006)
+    better = mean["AFT-JSMA", "jsma", "jsma"] / mean["AFT-FGSM", "jsma", "jsma"] - 1
+    assert better == pytest.approx(0.048, abs=0.001)  # the text says 0.252
 
 
 def test_paper_rows_are_whole():
+    paper = records.paper_rows("aft_fgsm_vs_jsma")
+    assert paper["table"].value_counts().to_dict() == {"I": 20, "II": 20, "III": 20, "text": 11}
     paper = records.paper_rows("dominant_filters")
     counts = paper["table"].value_counts().to_dict()
     assert counts == {

@@ -1,14 +1,11 @@
 import copy
-from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from advlib import cache, models, training
-from advlib.attacks import pgd
-from advlib.data import Split, pixels
-from advlib.defenses import adversarial
+from advlib import models, training
+from advlib.data import Split
 from advlib.evaluation import correct
 
 
@@ -133,33 +130,3 @@ def test_replays_show_each_batch_several_times_in_a_row(digits):
 def test_impossible_options_are_named(digits, options, named):
     with pytest.raises(ValueError, match=f"^{named}: "):
         training.fit(models.build("shallow_cnn", size=16), digits.train, **{"epochs": 1} | options)
-
-
-def test_mix_holds_both_kinds_of_image(digits):
-    half = Split(pixels(digits.train.images).mul(0.5), digits.train.labels)
-    mixed = adversarial.mix(digits.train, half)
-    assert len(mixed.images) == len(mixed.labels) == 2 * len(digits.train.labels)
-    assert torch.equal(mixed.images[: len(half.labels)], pixels(digits.train.images))
-    assert torch.equal(mixed.images[len(half.labels) :], half.images)
-
-
-def test_fresh_attacks_the_network_as_it_is_and_grows_from_nothing(digits, shallow):
-    prepare = adversarial.fresh(partial(pgd, eps=0.2, step=0.05, steps=4), warmup=0.5)
-    images, labels = pixels(digits.test.images[:32]), digits.test.labels[:32]
-    moved = [
-        (prepare(shallow, images, labels, share, torch.Generator()) - images).abs().max().item()
-        for share in (0.0, 0.25, 0.5, 1.0)
-    ]
-    assert moved == pytest.approx([0.0002, 0.1, 0.2, 0.2], rel=1e-3)
-
-
-def test_fresh_refuses_an_impossible_warmup():
-    with pytest.raises(ValueError, match="^warmup: "):
-        adversarial.fresh(pgd, warmup=1.0)
-
-
-def test_hardening_leaves_the_model_as_it_was(digits, shallow):
-    before = cache.digest(shallow)
-    hardened = adversarial.harden(shallow, digits.train, epochs=1)
-    assert cache.digest(shallow) == before
-    assert not torch.equal(hardened.network[0].weight, shallow.network[0].weight)

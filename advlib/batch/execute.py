@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nbformat
 import papermill
-from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from advlib import parameters
@@ -33,8 +32,8 @@ def run(jobs: Sequence[Job], *, out: Path = store.STORE) -> list[str]:
         print(f"{label}: running", flush=True)
         try:
             _execute(job, place)
-        except (PapermillExecutionError, DeadKernelError) as error:
-            what = str(error)
+        except Exception as error:  # whatever it is, the other jobs go on
+            what = f"{type(error).__name__}: {error}"
             if isinstance(error, PapermillExecutionError):
                 what = f"cell {error.exec_count} raised {error.ename}: {error.evalue}"
             failed = place.with_name(f"{place.name}-failed")
@@ -63,6 +62,8 @@ def _execute(job: Job, place: Path) -> None:
                 del os.environ["ADVLIB_RUN"]
             else:
                 os.environ["ADVLIB_RUN"] = before
+        if missing := [name for name in store.RESULTS if not (work / name).is_file()]:
+            raise ValueError(f"the notebook wrote no {', '.join(missing)}; it must save its Run")
         clean(work / store.NOTEBOOK)
         noted = store.provenance(work) | {"key": job.key}
         (work / store.PROVENANCE).write_text(json.dumps(noted, indent=2) + "\n")

@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from advlib import cache, data, parameters
+from advlib import cache, data, parameters, records
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def _job(notebook: Path, overrides: Mapping[str, Any]) -> Job:
     given = parameters.resolve(notebook, overrides)
     cells = source(notebook)
     code = [cache.source_digest(module) for module in _imported(cells)]
-    key = cache.digest([cells, given, code, data.stamp(given["dataset"])])
+    told = records.paper_files(notebook.stem)
+    stamps = [data.stamp(given[name]) for name in ("dataset", "also_tested") if given.get(name)]
+    key = cache.digest([cells, given, code, told, stamps])
     return Job(notebook.stem, notebook, given, key[:12])
 
 
