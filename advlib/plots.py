@@ -1,4 +1,7 @@
-"""The book's figures. Each function takes rows or tensors and returns a matplotlib figure."""
+"""The book's figures and the look of its tables.
+
+A figure's function takes rows or tensors and returns a matplotlib figure.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
 from torch import Tensor
 
 from advlib.evaluation import wilson
@@ -37,6 +41,13 @@ def style() -> None:
     plt.rcParams.update(
         {"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True}
     )
+
+
+def table(frame: pd.DataFrame | Styler, *, small: bool = False) -> Styler:
+    """The frame in the look of the pages' tables, which a Styler does not have by itself."""
+    styler = frame.style if isinstance(frame, pd.DataFrame) else frame
+    size = ' style="font-size: 80%"' if small else ""
+    return styler.set_table_attributes(f'class="dataframe"{size}')
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:

@@ -82,7 +82,7 @@ def jsma(
     images = result
     with frozen(model):
         for _ in range(steps):
-            gain, loss, reached = _saliency(model, images, goals, output, away)
+            gain, loss, reached = saliency(model, images, goals, output, away)
             movable = (images < 1 if theta > 0 else images > 0).flatten(1)
             if theta < 0:
                 gain, loss = -gain, -loss
@@ -180,10 +180,14 @@ def _undominated(up: Tensor, down: Tensor, allowed: Tensor) -> tuple[Tensor, Ten
     return candidates, torch.arange(width, device=rows.device) < counts[:, None]
 
 
-def _saliency(
+def saliency(
     model: nn.Module, images: Tensor, goals: Tensor, output: str, away: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients [N, features] of what should rise and what should fall; boolean [N]: is there."""
+    """What a step of JSMA looks at: gradients float32 [N, features] of the output that should rise
+    and of the one that should fall, and boolean [N]: the image is already where it should be.
+
+    `goals` are the classes to reach or, if `away`, to leave; `output` is that of `jsma`.
+    """
     images = images.detach().requires_grad_()
     logits = model(images).float()
     reached = (logits.argmax(1) == goals) != away

@@ -12,6 +12,7 @@ PAGES = (
     "book/index.html",
     "book/studies/dominant_filters.html",
     "notebooks/dominant_filters.html",
+    "notebooks/aft_fgsm_vs_jsma.html",
     "book/rerun.html",
     "book/protocols.html",
     "book/status.html",
