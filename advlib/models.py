@@ -6,11 +6,13 @@ pixel units whatever statistics the network was trained with.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
@@ -26,7 +28,9 @@ RESNETS: dict[str, tuple[type[nn.Module], Sequence[int]]] = {
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
-NAMES = (*CNN_FILTERS, *RESNETS)
+VGGS = {"vgg16": torchvision.models.vgg16, "vgg16_bn": torchvision.models.vgg16_bn}
+CONVS = ("cifar_conv", "fmnist_conv")  # paper 001, Table 1
+NAMES = (*CNN_FILTERS, *RESNETS, *VGGS, *CONVS, "wide_resnet28_10", "mobilenet_v2")
 
 
 def build(
@@ -43,11 +47,13 @@ def build(
 ) -> nn.Module:
     """Build an untrained network by name, in evaluation mode.
 
-    `mean` and `std` are in pixel units, one number or one a channel. `dropout` applies to the
-    paper's CNNs only (paper 002 does not state its rate), `width` to the ResNets only: the channels
-    of their first stage, which the later ones double; below 64 for quick runs. The initial weights
-    follow from `seed`; the global random state is left alone. Weights are channels-last, which is
-    faster on every device that this project measured.
+    The networks of the papers for small images; those of torchvision have its layers, but keep the
+    resolution where it would halve images of 224 pixels first. `mean` and `std` are in pixel units,
+    one number or one a channel. `dropout` applies to the CNNs of paper 002 only (which does not
+    state its rate), `width` to the ResNets only: the channels of their first stage, which the later
+    ones double; below 64 for quick runs. The initial weights follow from `seed`; the global random
+    state is left alone. Weights are channels-last, which is faster on every device that this
+    project measured.
 
     Raises ValueError for an unknown name, or a size that the network would pool away.
     """
@@ -63,8 +69,18 @@ def build(
         torch.manual_seed(seed)
         if name in CNN_FILTERS:
             network = _cnn(CNN_FILTERS[name], classes, channels, size, dropout)
-        else:
+        elif name in RESNETS:
             network = _small_resnet(*RESNETS[name], classes, channels, width)
+        elif name in VGGS:
+            network = _small_vgg(VGGS[name], classes, channels, size)
+        elif name == "cifar_conv":
+            network = _cifar_conv(classes, channels, size)
+        elif name == "fmnist_conv":
+            network = _fmnist_conv(classes, channels, size)
+        elif name == "wide_resnet28_10":
+            network = _wide_resnet(28, 10, classes, channels)
+        else:
+            network = _small_mobilenet(classes, channels)
     model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), network=network))
     return model.to(memory_format=torch.channels_last).eval()
 
@@ -99,8 +115,7 @@ def summary(model: nn.Module, *, channels: int = 1, size: int = 28) -> pd.DataFr
 def _cnn(
     filters: Sequence[int], classes: int, channels: int, size: int, dropout: float
 ) -> nn.Sequential:
-    if size < 2 ** len(filters):
-        raise ValueError(f"size: must be at least {2 ** len(filters)} for this network, got {size}")
+    _at_least(2 ** len(filters), size)
     layers: list[nn.Module] = []
     for depth, (inputs, outputs) in enumerate(zip((channels, *filters), filters, strict=False)):
         kernel = 5 if depth == 0 else 3
@@ -135,6 +150,108 @@ def _small_resnet(
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return network
+
+
+def _small_vgg(
+    vgg: Callable[..., nn.Module], classes: int, channels: int, size: int
+) -> nn.Sequential:
+    """torchvision's convolutions, their mean over what is left of the image, one dense layer."""
+    _at_least(32, size)
+    features = vgg().features
+    if channels != 3:
+        features[0] = nn.Conv2d(channels, 64, 3, padding=1)
+        nn.init.kaiming_normal_(features[0].weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(
+        OrderedDict(
+            features=features,
+            pool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classifier=nn.Linear(512, classes),
+        )
+    )
+
+
+def _cifar_conv(classes: int, channels: int, size: int) -> nn.Sequential:
+    """CIFAR_conv; Table 1 gives kernels and filters, padding and halving pools are ours."""
+    _at_least(8, size)
+    halve = {"kernel_size": 3, "stride": 2, "padding": 1}
+    layers: list[nn.Module] = []
+    stages = ((channels, 32, 5, nn.MaxPool2d), (32, 64, 8, nn.AvgPool2d), (64, 64, 8, nn.AvgPool2d))
+    for inputs, outputs, kernel, pool in stages:
+        before, after = (kernel - 1) // 2, kernel // 2
+        layers += [
+            nn.ZeroPad2d((before, after, before, after)),
+            nn.Conv2d(inputs, outputs, kernel),
+            nn.ReLU(),
+            pool(**halve),
+        ]
+    side = math.ceil(size / 8)
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Linear(64 * side**2, 64), nn.ReLU(), nn.Linear(64, classes)
+    )
+
+
+def _fmnist_conv(classes: int, channels: int, size: int) -> nn.Sequential:
+    """F-MNIST_conv: the basic CNN of CleverHans, from which the strides that Table 1 omits are."""
+    _at_least(26, size)
+    side = ((size + 1) // 2 - 6) // 2 + 1 - 4
+    return nn.Sequential(
+        nn.Conv2d(channels, 64, 8, stride=2, padding=3), nn.ReLU(),
+        nn.Conv2d(64, 128, 6, stride=2), nn.ReLU(),
+        nn.Conv2d(128, 128, 5), nn.ReLU(),
+        nn.Flatten(), nn.Linear(128 * side**2, classes),
+    )  # fmt: skip
+
+
+def _wide_resnet(depth: int, widen: int, classes: int, channels: int) -> nn.Sequential:
+    """Wide ResNet of basic blocks for 32x32 images (Zagoruyko and Komodakis 2016)."""
+    widths = [16 * widen, 32 * widen, 64 * widen]
+    layers: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1, bias=False)]
+    inputs = 16
+    for stage, outputs in enumerate(widths):
+        for block in range((depth - 4) // 6):
+            layers.append(PreActivation(inputs, outputs, 2 if stage and not block else 1))
+            inputs = outputs
+    layers += [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1)]
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs, classes))
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return network
+
+
+class PreActivation(nn.Module):
+    """Batch norm, ReLU and a 3x3 convolution, twice, beside a shortcut (He et al. 2016b)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.shortcut = None
+        if inputs != outputs or stride > 1:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        active = F.relu(self.norm1(images))
+        beside = images if self.shortcut is None else self.shortcut(active)
+        return self.conv2(F.relu(self.norm2(self.conv1(active)))) + beside
+
+
+def _small_mobilenet(classes: int, channels: int) -> nn.Module:
+    """torchvision's MobileNetV2, with a stride of 1 in its stem and first halving stage."""
+    network = torchvision.models.mobilenet_v2(num_classes=classes)
+    stem = network.features[0][0]
+    network.features[0][0] = nn.Conv2d(channels, stem.out_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.features[0][0].weight, mode="fan_out")
+    network.features[2].conv[1][0].stride = (1, 1)
+    return network
+
+
+def _at_least(least: int, size: int) -> None:
+    if size < least:
+        raise ValueError(f"size: must be at least {least} for this network, got {size}")
 
 
 def _per_channel(what: str, value: float | Sequence[float], channels: int) -> list[float]:

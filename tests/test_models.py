@@ -40,6 +40,32 @@ def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
     assert strides == [layer.stride for layer in layers.convolutions(network).values()]
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "channels", "millions"),
+    [
+        ("vgg16", 32, 3, 14.72), ("vgg16_bn", 32, 3, 14.73), ("wide_resnet28_10", 32, 3, 36.48),
+        ("mobilenet_v2", 32, 3, 2.24), ("cifar_conv", 32, 3, 0.466), ("fmnist_conv", 28, 1, 0.710),
+    ],
+)  # fmt: skip
+def test_the_other_networks_have_their_known_size(name, size, channels, millions):
+    model = models.build(name, channels=channels, size=size)
+    count = sum(p.numel() for p in model.parameters())
+    assert count / 1e6 == pytest.approx(millions, abs=0.006)
+
+
+def test_a_wide_resnet_28_10_has_25_convolutions_and_halves_twice():
+    convs = list(layers.convolutions(models.build("wide_resnet28_10", channels=3)).values())
+    assert len([c for c in convs if c.kernel_size == (3, 3)]) == 25
+    assert [c.out_channels for c in convs][-1] == 640
+    assert sum(c.stride == (2, 2) for c in convs) == 4  # two, and their shortcuts
+
+
+def test_mobilenet_keeps_four_pixels_of_thirty_two():
+    model = models.build("mobilenet_v2", channels=3, size=32)
+    with torch.no_grad():
+        assert model.network.features(torch.rand(1, 3, 32, 32)).shape[2:] == (4, 4)
+
+
 def test_normalisation_is_the_first_layer():
     plain = models.build("shallow_cnn", channels=3, seed=4)
     shifted = models.build("shallow_cnn", channels=3, seed=4, mean=(0.5, 0.4, 0.3), std=0.25)
@@ -68,6 +94,8 @@ def test_weights_follow_from_the_seed_alone():
         ({"name": "base_cnn", "mean": (0.1, 0.2)}, "mean"),
         ({"name": "base_cnn", "dropout": 1.0}, "dropout"),
         ({"name": "resnet18", "width": 0}, "width"),
+        ({"name": "vgg16", "size": 28}, "size"),
+        ({"name": "fmnist_conv", "size": 16}, "size"),
     ],
 )
 def test_impossible_options_are_named(options, named):
