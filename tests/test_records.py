@@ -178,6 +178,10 @@ def test_the_percentages_of_paper_000_come_out_of_its_tables():
 def test_paper_rows_are_whole():
     paper = records.paper_rows("aft_fgsm_vs_jsma")
     assert paper["table"].value_counts().to_dict() == {"I": 20, "II": 20, "III": 20, "text": 11}
+    paper = records.paper_rows("patch_augmentation")
+    assert paper["table"].value_counts().to_dict() == {
+        "3": 70, "4": 20, "5": 30, "6": 25, "7": 27, "8": 12, "9": 12, "10": 9, "11": 18,
+    }  # fmt: skip
     paper = records.paper_rows("dominant_filters")
     counts = paper["table"].value_counts().to_dict()
     assert counts == {
