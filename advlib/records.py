@@ -247,12 +247,15 @@ def _outcome(
         other = _select(rows, condition["than"], protocol) if "than" in condition else None
         if seen.empty or (other is not None and other.empty):
             return []
-        value, bound = seen["value"].mean(), condition.get("margin", 0.0)
-        bound += condition.get("number", 0.0) if other is None else other["value"].mean()
+        value, margin = seen["value"].mean(), condition.get("margin", 0.0)
+        bound = condition["number"] if other is None else other["value"].mean()
+        ok = value >= bound + margin if condition["is"] == "at least" else value <= bound + margin
         low, high = mean_interval(seen.groupby("seed", dropna=False)["value"].mean().to_list())
-        ok = value >= bound if condition["is"] == "at least" else value <= bound
         spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
-        found.append((bool(ok), f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}"))
+        slack = f" {100 * margin:+.0f} points" if margin else ""
+        found.append(
+            (bool(ok), f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}{slack}")
+        )
     return found
 
 
