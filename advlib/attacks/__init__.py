@@ -1,6 +1,7 @@
 """Attacks: functions from a model, images and labels to adversarial images."""
 
+from advlib.attacks.autoattack import autoattack
 from advlib.attacks.gradient import fgsm, ifgsm, pgd
 from advlib.attacks.jsma import jsma
 
-__all__ = ["fgsm", "ifgsm", "jsma", "pgd"]
+__all__ = ["autoattack", "fgsm", "ifgsm", "jsma", "pgd"]
