@@ -58,4 +58,5 @@ def test_every_notebook_is_in_the_table_of_contents():
     contents = Path("_toc.yml").read_text()
     for name in plan.studies():
         assert f"notebooks/{name}" in contents
-        assert f"book/studies/{name}" in contents
+    for page in book.PUBLISHED.glob("*.ipynb"):
+        assert f"book/studies/{page.stem}" in contents
