@@ -21,7 +21,7 @@ def draw(*shape, seed=0):
 
 def changed(name, patches, uniform=None):
     uniform = draw(*patches.shape, seed=9).clamp(1e-6, 1 - 1e-6) if uniform is None else uniform
-    return pa.OPERATIONS[name](patches, uniform)
+    return pa.OPERATIONS[name](patches, lambda: uniform)
 
 
 # Each operation against a reference written pixel by pixel

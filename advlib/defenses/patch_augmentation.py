@@ -26,11 +26,11 @@ VARIANCE = 0.05  # of Gaussian and speckle noise, on pixels in [0, 1]
 DENSITY = 0.5  # of salt and pepper
 BATCH = 4096  # images altered at a time
 
-# From patches float32 [M, C, n, n] in [0, 1], and as many numbers drawn uniformly from (0, 1).
-Operation = Callable[[Tensor, Tensor], Tensor]
+# From patches float32 [M, C, n, n] in [0, 1], and what draws as many numbers uniform on (0, 1).
+Operation = Callable[[Tensor, Callable[[], Tensor]], Tensor]
 
 
-def rotation(patches: Tensor, _uniform: Tensor) -> Tensor:
+def rotation(patches: Tensor, _draw: Callable[[], Tensor]) -> Tensor:
     """10 degrees clockwise about the patch's centre, bicubic; the corners repeat the edge."""
     angle = math.radians(10)
     turn = torch.tensor(
@@ -40,51 +40,52 @@ def rotation(patches: Tensor, _uniform: Tensor) -> Tensor:
     return F.grid_sample(patches, grid, "bicubic", "border", False)
 
 
-def translation(patches: Tensor, _uniform: Tensor) -> Tensor:
+def translation(patches: Tensor, _draw: Callable[[], Tensor]) -> Tensor:
     """2 pixels down and to the right; what comes in has the mean of the patch's channel."""
     moved = patches.mean((2, 3), keepdim=True).expand_as(patches).clone()
     moved[:, :, 2:, 2:] = patches[:, :, :-2, :-2]
     return moved
 
 
-def gaussian_noise(patches: Tensor, uniform: Tensor) -> Tensor:
+def gaussian_noise(patches: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     """Plus normal noise of mean 0 and variance 0.05."""
-    return patches + math.sqrt(VARIANCE) * torch.special.ndtri(uniform)
+    return patches + math.sqrt(VARIANCE) * torch.special.ndtri(draw())
 
 
-def poisson_noise(patches: Tensor, uniform: Tensor) -> Tensor:
+def poisson_noise(patches: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     """A draw from the Poisson distribution whose mean is the pixel's value in 0 to 255."""
     levels = patches.mul(255).round().to(torch.int64)
     ladder, width = _poisson_ladder(patches.device)
     # One sorted array holds the distribution function of every mean m, raised by m.
-    rung = torch.searchsorted(ladder, (levels + uniform.double()).contiguous())
+    rung = torch.searchsorted(ladder, (levels + draw().double()).contiguous())
     return (rung - levels * width) / 255
 
 
-def salt_and_pepper(patches: Tensor, uniform: Tensor) -> Tensor:
+def salt_and_pepper(patches: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     """A quarter of the values become 0, a quarter 1 (density 0.5)."""
+    uniform = draw()
     kept = torch.where(uniform < DENSITY / 2, 0.0, patches)
     return torch.where((uniform >= DENSITY / 2) & (uniform < DENSITY), 1.0, kept)
 
 
-def speckle_noise(patches: Tensor, uniform: Tensor) -> Tensor:
+def speckle_noise(patches: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     """Plus itself times uniform noise of mean 0 and variance 0.05."""
-    return patches + math.sqrt(12 * VARIANCE) * (uniform - 0.5) * patches
+    return patches + math.sqrt(12 * VARIANCE) * (draw() - 0.5) * patches
 
 
-def blur(patches: Tensor, _uniform: Tensor) -> Tensor:
+def blur(patches: Tensor, _draw: Callable[[], Tensor]) -> Tensor:
     """Gaussian of deviation 1.5 (a kernel of 7 x 7), the patch mirrored at its edges."""
     return gaussian_blur(patches, [7, 7], [1.5, 1.5])
 
 
-def mask(patches: Tensor, _uniform: Tensor) -> Tensor:
+def mask(patches: Tensor, _draw: Callable[[], Tensor]) -> Tensor:
     """All pixels become 0."""
     return torch.zeros_like(patches)
 
 
-def flip(patches: Tensor, uniform: Tensor) -> Tensor:
+def flip(patches: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     """Mirrored left to right or upside down, one half of the patches each."""
-    sideways = uniform[:, :1, :1, :1] < 0.5
+    sideways = draw()[:, :1, :1, :1] < 0.5
     return torch.where(sideways, patches.flip(3), patches.flip(2))
 
 
@@ -182,10 +183,8 @@ def _altered(window: Tensor, keys: Tensor, operation: str | None) -> Tensor:
     for number, change in enumerate(OPERATIONS.values()):
         rows = (drawn == number).nonzero()[:, 0]
         if len(rows):
-            chosen = patches[rows]
-            places = torch.arange(1, chosen[0].numel() + 1, device=keys.device)
-            uniform = _uniform(_mixed(keys[rows, None] + places * GOLDEN)).view_as(chosen)
-            made[rows] = change(chosen, uniform).clamp_(0, 1)
+            draw = functools.partial(_draw, keys[rows], patches.shape[1:])
+            made[rows] = change(patches[rows], draw).clamp_(0, 1)
     return made.mul(255).round().to(window.dtype) if window.dtype == torch.uint8 else made
 
 
@@ -203,6 +202,12 @@ def _mixed(number: Tensor) -> Tensor:
 def _uniform(number: Tensor) -> Tensor:
     """float32 in (0, 1) from the upper bits of int64."""
     return (((number >> 41) & (2**23 - 1)).float() + 0.5) * 2**-23
+
+
+def _draw(keys: Tensor, shape: torch.Size) -> Tensor:
+    """Uniform numbers [M, *shape] on (0, 1) that follow from int64 keys [M]."""
+    places = torch.arange(1, math.prod(shape) + 1, device=keys.device)
+    return _uniform(_mixed(keys[:, None] + places * GOLDEN)).view(-1, *shape)
 
 
 @functools.cache
