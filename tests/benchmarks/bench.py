@@ -274,7 +274,9 @@ def table(cases: list[Case]) -> list[str]:
     rows = [head, ["---", *["---:"] * (len(head) - 1)]]
     for case in cases:
         seconds = (case.seconds.get(who) for who in COLUMNS)
-        times = ["" if taken is None else f"{1000 * taken:,.4g}" for taken in seconds]
+        times = [
+            "" if taken is None else f"{float(format(1000 * taken, '.4g')):,g}" for taken in seconds
+        ]
         met = "yes" if case.ratio <= case.target else "no"
         rows.append([case.what, *times, f"{case.ratio:.3f}", f"≤ {case.target:.2f}", met])
     return [f"| {' | '.join(row)} |" for row in rows]
