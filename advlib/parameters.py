@@ -34,6 +34,19 @@ def check(given: Mapping[str, Any]) -> None:
             ) from error
 
 
+def listed(value: Any) -> Any:
+    """The list that a text like "[0, 1]" stands for, anything else as it is.
+
+    `papermill -p NAME '[0, 1]'` hands a list over as text (its -y does not).
+    """
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            return value  # `check` refuses it by name
+    return value
+
+
 def schema(notebook: Path) -> dict[str, Any]:
     """The notebook's parameters and their defaults, from its cell tagged `parameters`."""
     for cell in nbformat.read(notebook, as_version=4).cells:

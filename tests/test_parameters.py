@@ -1,3 +1,4 @@
+import ast
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,20 @@ def test_the_parameters_cell_is_the_schema():
     assert found["dataset"] == "digits"
     assert found["seeds"] == [0]
     assert found.keys() <= parameters.RULES.keys()
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted(Path("notebooks").glob("*.ipynb")), ids=lambda p: p.stem
+)
+def test_every_list_of_a_study_may_come_as_text(notebook):
+    lists = {n for n, v in parameters.schema(notebook).items() if isinstance(v, list)}
+    (code,) = (
+        cell.source
+        for cell in nbformat.read(notebook, as_version=4).cells
+        if "parameters.listed" in cell.source
+    )
+    last = ast.parse(code).body[-1]
+    assert {target.id for target in last.targets[0].elts} == lists
 
 
 def test_overrides_are_put_in_and_typed():
@@ -61,3 +76,18 @@ def test_a_notebook_without_parameters_is_refused(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), path)
     with pytest.raises(ValueError, match="parameters"):
         parameters.schema(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("[7]", [7]),
+        (" ['a', 'b']", ["a", "b"]),
+        ([7], [7]),
+        ("[7", "[7"),
+        ("digits", "digits"),
+        (1, 1),
+    ],
+)
+def test_a_list_may_come_as_text(value, expected):
+    assert parameters.listed(value) == expected
