@@ -237,17 +237,27 @@ def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None
 
 def share_curves(rows: pd.DataFrame) -> Figure:
     """Accuracy against the share of filters trained, a panel an attack, a line a protocol."""
-    attacks = list(rows["trained_on"].unique())
-    figure, axes = plt.subplots(1, len(attacks), figsize=(7.5, 3), sharey=True, squeeze=False)
-    for axis, attack in zip(axes[0], attacks, strict=True):
-        for protocol, part in rows[rows["trained_on"] == attack].groupby("protocol", sort=False):
-            means = part.groupby("share")["value"].mean() * 100
-            axis.plot(
-                means.index * 100, means, "o-", label=protocol, color=PROTOCOL_COLOURS[protocol]
-            )
-        axis.set(title=f"{_name(attack)}", xlabel="filters trained, %", ylim=(-3, 103))
+    shown = rows.assign(percent=rows["share"] * 100)
+    return protocol_curves(shown, "trained_on", "percent", label="filters trained, %")
+
+
+def protocol_curves(
+    rows: pd.DataFrame, by: str, x: str, *, label: str, log: bool = False
+) -> Figure:
+    """Mean accuracy over seeds against column `x`, a panel a value of `by`, a line a protocol."""
+    panels = list(rows[by].unique())
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.5, 3), sharey=True, squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for protocol, part in rows[rows[by] == panel].groupby("protocol", sort=False):
+            means = part.groupby(x)["value"].mean() * 100
+            axis.plot(means.index, means, "o-", label=protocol, color=PROTOCOL_COLOURS[protocol])
+        axis.set(title=_name(panel), xlabel=label, ylim=(-3, 103))
+        if log:
+            axis.set_xscale("log")
+            axis.set_xticks(means.index, [f"{tick:g}" for tick in means.index], minor=False)
+            axis.minorticks_off()
     axes[0, 0].set_ylabel("accuracy, %")
-    axes[0, -1].legend(loc="center right")
+    axes[0, -1].legend(loc="best")
     return figure
 
 

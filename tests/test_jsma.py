@@ -12,7 +12,7 @@ from toys import Faulty, guesses, linear, rand, small_cnn, trained_cnn, untouche
 
 from advlib import models
 from advlib.attacks import jsma
-from advlib.attacks.jsma import MODES, OUTPUTS, best_pair, best_single
+from advlib.attacks.jsma import EDGE, MODES, OUTPUTS, best_pair, best_single
 
 every_mode = pytest.mark.parametrize("mode", MODES)
 every_output = pytest.mark.parametrize("output", OUTPUTS)
@@ -120,7 +120,7 @@ def brute_jsma(
         gain, loss = (others, own) if away else (own, others)
         if theta < 0:
             gain, loss = -gain, -loss
-        allowed = features < 1 if theta > 0 else features > 0
+        allowed = features < 1 - EDGE if theta > 0 else features > EDGE
         search = brute_pair if pairs else best_single
         chosen, found = search(gain[None], loss[None], allowed[None])
         if not found[0]:
@@ -194,6 +194,19 @@ def test_an_image_that_is_where_it_should_be_is_left_alone():
     assert wrong.any()
     assert torch.equal(jsma(model, images, labels)[wrong], images[wrong])
     assert torch.equal(jsma(model, images, guesses(model, images), mode="targeted"), images)
+
+
+@pytest.mark.parametrize("theta", [1.0, -1.0])
+def test_no_step_is_spent_on_a_feature_without_room(theta):
+    """The best pair has 2/255 left to go, the next best all of its range."""
+    weight = torch.zeros(2, 4)
+    weight[0], weight[1] = torch.tensor([4.0, 4.0, 1.0, 1.0]), -torch.tensor([4.0, 4.0, 1.0, 1.0])
+    edge = 253 / 255 if theta > 0 else 2 / 255
+    images = torch.tensor([edge, edge, 0.5, 0.5]).view(1, 1, 2, 2)
+    model = linear(weight * theta, torch.tensor([0.0, 99.0]))
+    found = jsma(model, images, torch.tensor([0]), theta=theta, gamma=0.5, mode="targeted")
+    far = max(theta, 0.0)
+    assert found.flatten().tolist() == torch.tensor([edge, edge, far, far]).tolist()
 
 
 def test_random_targets_are_every_class_but_the_label():

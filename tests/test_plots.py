@@ -84,6 +84,20 @@ def test_share_curves_have_a_line_a_protocol():
     assert [len(axis.lines) for axis in figure.axes] == [2, 2]
 
 
+def test_protocol_curves_mark_the_values_of_a_logarithmic_axis():
+    rows = pd.DataFrame(
+        [
+            {"defense": defense, "rate": rate, "protocol": protocol, "value": 0.5}
+            for defense in ("AFT-FGSM", "AFT-clean")
+            for rate in (0.0002, 0.001)
+            for protocol in ("clean", "static", "white-box")
+        ]
+    )
+    figure = plots.protocol_curves(rows, "defense", "rate", label="rate", log=True)
+    assert [len(axis.lines) for axis in figure.axes] == [3, 3]
+    assert {"AFT-clean", "0.0002", "0.001", "rate", "white-box"} <= texts(figure)
+
+
 def test_heatmaps_are_in_percent():
     table = pd.DataFrame([[None, 1.0], [0.25, None]], dtype=float)
     figure = plots.class_pairs({"targeted FGSM": table}, ["cat", "dog"])

@@ -14,6 +14,9 @@ from advlib.attacks.contract import check_inputs, frozen
 
 MODES = ("untargeted", "targeted", "random_target")
 OUTPUTS = ("logits", "softmax")
+# Less room than this counts as none: a stroke of MNIST is often 253/255, and to move it on would
+# spend a step on nothing.
+EDGE = 0.01
 
 
 def jsma(
@@ -33,8 +36,9 @@ def jsma(
     Each step looks for the pair of features p, q (pixels of one channel) with the largest
     -(a_p + a_q)(b_p + b_q) among those with a_p + a_q > 0 and b_p + b_q < 0, where a is the
     gradient of the target class's output and b that of the sum of all others, and adds `theta` to
-    both. With a negative `theta` both signs turn round. A feature that can move no further in the
-    box leaves the search; an image leaves once it is where it should be, or no pair is left.
+    both. With a negative `theta` both signs turn round. A feature within `EDGE` of the side of the
+    box that it moves towards leaves the search; an image leaves once it is where it should be, or
+    no pair is left.
 
     Args:
         model: maps float32 images [N, C, H, W] in [0, 1] to logits [N, K]; in evaluation mode.
@@ -83,7 +87,7 @@ def jsma(
     with frozen(model):
         for _ in range(steps):
             gain, loss, reached = saliency(model, images, goals, output, away)
-            movable = (images < 1 if theta > 0 else images > 0).flatten(1)
+            movable = (images < 1 - EDGE if theta > 0 else images > EDGE).flatten(1)
             if theta < 0:
                 gain, loss = -gain, -loss
             chosen, found = search(gain, loss, movable)

@@ -29,7 +29,7 @@ from torchvision.transforms.v2 import functional as v2
 from advlib import cache, data, models
 from advlib.attacks import jsma, pgd
 from advlib.attacks.contract import frozen
-from advlib.attacks.jsma import best_pair, saliency
+from advlib.attacks.jsma import EDGE, best_pair, saliency
 from advlib.cost import step_seconds
 from advlib.defenses import dominant_filters, patch_augmentation
 from advlib.evaluation import correct
@@ -57,10 +57,10 @@ def main() -> None:
     images, labels = data.pixels(dataset.test.images), dataset.test.labels
     robust, answers = robust_accuracy(model, images, labels)
     cases = [full_pgd(model, images[:256], labels[:256]), robust, *training_steps(dataset)]
-    on_cnn, reached_cnn = saliency_attack(model, "base_cnn", images[:64], labels[:64], gamma=0.1)
+    on_cnn, reached_cnn = saliency_attack(model, "base_cnn", images[:64], labels[:64], gamma=1 / 8)
     resnet, photos, of_photos = trained_resnet()
     on_resnet, reached_resnet = saliency_attack(
-        resnet, "ResNet-18", photos[:64], of_photos[:64], gamma=0.02, theirs=4
+        resnet, "ResNet-18", photos[:64], of_photos[:64], gamma=1 / 32, theirs=8
     )
     cases += [on_cnn, on_resnet, pair_search(resnet, photos[:64], of_photos[:64])]
     cases.append(altered_images(photos))
@@ -175,7 +175,11 @@ def trained_resnet() -> tuple[nn.Module, Tensor, Tensor]:
 def saliency_attack(
     model: nn.Module, name: str, images: Tensor, labels: Tensor, *, gamma: float, theirs: int = 64
 ) -> tuple[Case, str]:
-    """JSMA towards the next class, seconds an image; torchattacks' on the first `theirs` images."""
+    """JSMA towards the next class, seconds an image; torchattacks' on the first `theirs` images.
+
+    Choose `gamma` so that half of its features is a whole number: torchattacks rounds its steps up
+    and may change more than `gamma` allows, ours rounds them down as Papernot et al. do.
+    """
     targets = (labels + 1) % 10
     peer = torchattacks.JSMA(model, theta=1.0, gamma=gamma)  # its default targets are these
     mine = functools.partial(jsma, model, theta=1.0, gamma=gamma, mode="targeted")
@@ -192,9 +196,9 @@ def saliency_attack(
         rounds = 3 if who == "ours" else 1
         taken = medians({who: once}, rounds=rounds, warm=who == "ours")[who]
         seconds[who] = taken / count
-        right = correct(model, data.Split(found[0], targets[:count]))
-        reached[who] = f"{who} {right.sum()} of {count}"
-    what = f"JSMA an image, {name}, batch {len(images)}, theta 1, gamma {gamma}"
+        right = correct(model, data.Split(found[0][:theirs], targets[:theirs]))
+        reached[who] = f"{who} {right.sum()} of {theirs}"
+    what = f"JSMA an image, {name}, batch {len(images)}, theta 1, gamma {gamma:g}"
     return Case(what, seconds, target=0.05), ", ".join(reached.values())
 
 
@@ -202,7 +206,7 @@ def pair_search(model: nn.Module, images: Tensor, labels: Tensor) -> Case:
     """The exact search for the best pair, as a part of a JSMA iteration."""
     with frozen(model):
         gain, loss, _ = saliency(model, images, labels, "logits", True)
-        movable = images.flatten(1) < 1
+        movable = images.flatten(1) < 1 - EDGE
         contest = {
             "ours": functools.partial(best_pair, gain, loss, movable),
             "gradients": functools.partial(saliency, model, images, labels, "logits", True),
