@@ -262,6 +262,8 @@ def _outcome(
 def _select(rows: pd.DataFrame, wanted: Mapping[str, Any], protocol: str) -> pd.DataFrame:
     """The rows with these values; taken under the protocol, or under one where there is none."""
     for column, value in wanted.items():
+        if column not in rows:
+            return rows.iloc[:0]
         rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
     return rows[rows["protocol"].isin([protocol, "clean", "none"])]
 
