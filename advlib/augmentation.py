@@ -1,15 +1,19 @@
 """Changes to training images, drawn afresh for each batch, on the device and for the whole batch.
 
-Each is a `prepare` step for `training.fit`.
+Each function returns a `prepare` step for `training.fit`.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
+import scipy.stats
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+TRIES = 20  # rectangles drawn for an image until one lies within it
 
 
 def flip_and_shift(*, flip: bool = True, shift: int = 4) -> functools.partial:
@@ -32,7 +36,7 @@ def _flip_and_shift(
     *,
     flip: bool,
     shift: int,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     count, channels, height, width = images.shape
     mirrored = torch.rand(count, 1, generator=generator) < (0.5 if flip else 0.0)
     down, right = torch.randint(2 * shift + 1, (2, count, 1), generator=generator)
@@ -41,4 +45,108 @@ def _flip_and_shift(
     padded = F.pad(images, (shift,) * 4)
     places = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).to(images.device)
     places = places.view(count, 1, -1).expand(-1, channels, -1)
-    return padded.flatten(2).gather(2, places).view_as(images)
+    return padded.flatten(2).gather(2, places).view_as(images), labels
+
+
+def mixup(*, classes: int, alpha: float = 1.0) -> functools.partial:
+    """Learn weighted means of two images and of their labels (Zhang et al. 2018, eq. 1).
+
+    The weight of a batch is drawn from Beta(`alpha`, `alpha`). Raises ValueError unless `alpha`
+    is above 0.
+    """
+    return manifold_mixup(classes=classes, layers=[""], alpha=alpha)
+
+
+def manifold_mixup(*, classes: int, layers: Sequence[str], alpha: float = 2.0) -> functools.partial:
+    """Mix two images' states at a layer drawn for each batch, and their labels (Verma et al. 2019).
+
+    `layers` are names of modules whose outputs may be mixed, "" for the images themselves. Raises
+    ValueError unless `alpha` is above 0 and there is a layer; in training, for a name that the
+    model does not have.
+    """
+    if not alpha > 0:
+        raise ValueError(f"alpha: must be above 0, got {alpha}")
+    if not layers:
+        raise ValueError("layers: must name at least one")
+    return functools.partial(_mix, classes=classes, layers=tuple(layers), alpha=alpha)
+
+
+def random_erasing(
+    *, probability: float = 0.5, area: tuple[float, float] = (0.02, 0.4), aspect: float = 0.3
+) -> functools.partial:
+    """Fill a rectangle of an image with noise, uniform on [0, 1] (Zhong et al. 2020, algorithm 1).
+
+    It happens to an image with `probability`; the rectangle's share of the image is uniform on
+    `area`, its height by its width uniform on [`aspect`, 1 / `aspect`], and it lies within the
+    image. Raises ValueError naming the argument that is out of range.
+    """
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability: must lie in [0, 1], got {probability}")
+    if not 0 < area[0] <= area[1] < 1:
+        raise ValueError(f"area: must be two shares in (0, 1), the smaller first, got {area}")
+    if not 0 < aspect <= 1:
+        raise ValueError(f"aspect: must lie in (0, 1], got {aspect}")
+    return functools.partial(_erase, probability=probability, area=area, aspect=aspect)
+
+
+def _mix(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    share: float,
+    generator: torch.Generator,
+    *,
+    classes: int,
+    layers: Sequence[str],
+    alpha: float,
+) -> tuple[Tensor, Tensor]:
+    layer = layers[torch.randint(len(layers), (), generator=generator)]
+    chance = torch.rand((), generator=generator, dtype=torch.float64)
+    weight = float(scipy.stats.beta.ppf(chance, alpha, alpha))
+    partner = torch.randperm(len(images), generator=generator).to(images.device)
+
+    def mixed(states: Tensor) -> Tensor:
+        return weight * states + (1 - weight) * states[partner]
+
+    labels = mixed(F.one_hot(labels, classes).float())
+    if layer == "":
+        return mixed(images), labels
+    try:
+        module = model.get_submodule(layer)
+    except AttributeError as error:
+        raise ValueError(f"layers: the model has none called {layer!r}") from error
+
+    def once(_module: nn.Module, _inputs: tuple, states: Tensor) -> Tensor:
+        handle.remove()
+        return mixed(states)
+
+    handle = module.register_forward_hook(once)  # of the forward pass that learns this batch
+    return images, labels
+
+
+def _erase(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    share: float,
+    generator: torch.Generator,
+    *,
+    probability: float,
+    area: tuple[float, float],
+    aspect: float,
+) -> tuple[Tensor, Tensor]:
+    count, _, height, width = images.shape
+    size, ratio, down, right = torch.rand(4, count, TRIES, generator=generator)
+    size = (area[0] + (area[1] - area[0]) * size) * height * width
+    ratio = aspect + (1 / aspect - aspect) * ratio
+    tall, wide = (size * ratio).sqrt().round(), (size / ratio).sqrt().round()
+    top, left = (down * height).floor(), (right * width).floor()
+    fits = (top + tall <= height) & (left + wide <= width)
+    first = fits.float().argmax(1, keepdim=True)
+    top, left, tall, wide = (t.gather(1, first) for t in (top, left, tall, wide))
+    hit = fits.any(1) & (torch.rand(count, generator=generator) < probability)
+    rows, columns = torch.arange(height), torch.arange(width)
+    inside = (rows >= top) & (rows < top + tall) & hit[:, None]
+    inside = inside[:, :, None] & ((columns >= left) & (columns < left + wide))[:, None]
+    noise = torch.rand(images.shape, generator=generator).to(images.device)
+    return noise.where(inside[:, None].to(images.device), images), labels

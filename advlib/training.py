@@ -35,8 +35,8 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 # Changes a batch before it is learned: (model, images, labels, share of training done, generator)
-# -> images. Data augmentation and adversarial training both are such a step.
-Prepare = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator], Tensor]
+# -> (images, labels). Data augmentation and adversarial training both are such a step.
+Prepare = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def fit(
@@ -69,7 +69,7 @@ def fit(
         optimizer, schedule: names, keys of `OPTIMIZERS` and `SCHEDULES`.
         groups: options (lr, weight_decay) for the parameters whose names start with a prefix.
         patience: stop after this many epochs without a better validation accuracy; None = never.
-        prepare: changes each batch's images before they are learned.
+        prepare: changes each batch's images and labels before they are learned.
         replays: times that each batch is prepared and learned in a row (Shafahi et al. 2019).
         dropout: False leaves dropout and batch statistics off while learning.
         seed: of the order of the images, of dropout and of `prepare`.
@@ -84,8 +84,7 @@ def fit(
     check_count("epochs", epochs)
     check_count("batch_size", batch_size)
     check_count("replays", replays)
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer: must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    check_optimizer(optimizer)
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule: must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
     if not lr > 0:
@@ -102,6 +101,12 @@ def fit(
     model.load_state_dict(state)
     model.eval()
     return pd.DataFrame(notes["curves"])
+
+
+def check_optimizer(name: str) -> None:
+    """Raise ValueError if no optimizer goes by this name."""
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer: must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -154,7 +159,7 @@ def _fit(
                 if prepare is not None:
                     model.eval()
                     share = ((epoch - 1) * batches + batch) / (epochs * batches)
-                    images = prepare(model, images, labels, share, generator)
+                    images, labels = prepare(model, images, labels, share, generator)
                 model.train(dropout)
                 with autocast(device):
                     logits = model(images).float()

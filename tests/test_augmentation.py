@@ -2,12 +2,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from advlib.augmentation import flip_and_shift
+from advlib import models, training
+from advlib.augmentation import flip_and_shift, manifold_mixup, mixup, random_erasing
+
+
+def applied(prepare, images, labels=None, *, model=None, seed=0):
+    return prepare(model, images, labels, 0.0, torch.Generator().manual_seed(seed))
 
 
 def altered(images, *, seed=0, **options):
-    generator = torch.Generator().manual_seed(seed)
-    return flip_and_shift(**options)(None, images, None, 0.0, generator)
+    return applied(flip_and_shift(**options), images, seed=seed)[0]
 
 
 def test_every_image_is_a_crop_of_its_padded_self_or_of_its_mirror_image():
@@ -45,3 +49,100 @@ def test_the_generator_decides():
 def test_a_negative_shift_is_refused():
     with pytest.raises(ValueError, match="^shift: "):
         flip_and_shift(shift=-1)
+
+
+def test_mixup_takes_images_and_labels_in_the_same_proportion():
+    """With class k as an image of constant value k, an image tells its label's mean."""
+    labels = torch.arange(5).repeat(8)
+    images = labels[:, None, None, None].float().expand(-1, 1, 2, 2) / 4
+    weights = []
+    for seed in range(20):
+        made, soft = applied(mixup(classes=5, alpha=0.4), images, labels, seed=seed)
+        torch.testing.assert_close(soft.sum(1), torch.ones(40))
+        torch.testing.assert_close(made[:, 0, 0, 0], soft @ torch.arange(5.0) / 4)
+        weights.append(soft[soft > 0].min().item())
+    assert len(set(weights)) > 10
+    # Beta(0.4, 0.4) has more than a third of its mass within a tenth of 0 or 1.
+    assert sum(weight < 0.1 for weight in weights) >= 5
+
+
+def test_manifold_mixup_mixes_one_forward_pass_at_the_named_layer():
+    model = models.build("shallow_cnn", size=8).eval()
+    images, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
+    seen = {}
+    layer = model.get_submodule("network.0")
+    plain = layer(images)
+    prepare = manifold_mixup(classes=10, layers=["network.0"])
+    made, soft = applied(prepare, images, labels, model=model)
+    assert torch.equal(made, images)
+    layer.register_forward_hook(lambda _m, _i, states: seen.setdefault(len(seen), states))
+    with torch.no_grad():
+        model(made)
+        model(made)
+    expected = soft[:, :6] @ plain.flatten(1)  # the labels' weights mix the states
+    torch.testing.assert_close(seen[0].flatten(1), expected)
+    torch.testing.assert_close(seen[1], plain)
+    assert not torch.allclose(seen[0], plain)
+
+
+def test_manifold_mixup_draws_among_its_layers():
+    model = models.build("shallow_cnn", size=8)
+    prepare = manifold_mixup(classes=10, layers=["", "network.0"])
+    images, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
+    same = [
+        torch.equal(applied(prepare, images, labels, model=model, seed=seed)[0], images)
+        for seed in range(20)
+    ]
+    assert 4 < sum(same) < 16
+
+
+@pytest.mark.parametrize("prepare", [
+    mixup(classes=10), manifold_mixup(classes=10, layers=["", "network.0", "network.4"]),
+    random_erasing(),
+], ids=["mixup", "manifold mixup", "random erasing"])  # fmt: skip
+def test_a_network_learns_with_it(digits, prepare):
+    model = models.build("shallow_cnn", size=16)
+    training.fit(model, digits.train, validation=digits.validation, epochs=12, prepare=prepare)
+    assert not any(module._forward_hooks for module in model.modules())
+    assert training._score(model, digits.validation)[1] > 0.8
+
+
+def test_erased_rectangles_are_as_large_and_as_many_as_asked_for():
+    images = torch.full((2000, 3, 32, 24), 2.0)  # outside the box, so noise shows
+    made, _ = applied(random_erasing(probability=0.7, area=(0.1, 0.3), aspect=0.5), images)
+    erased = made != 2
+    hit = erased.flatten(1).any(1)
+    assert hit.float().mean().item() == pytest.approx(0.7, abs=0.04)
+    assert (erased[:, 0] == erased[:, 1]).all()
+    assert made[erased].min() >= 0
+    assert made[erased].max() <= 1
+    assert made[erased].mean().item() == pytest.approx(0.5, abs=0.01)
+    for rectangle in erased[hit, 0]:
+        tall, wide = rectangle.any(1).sum().item(), rectangle.any(0).sum().item()
+        assert rectangle.sum() == tall * wide  # a rectangle indeed
+        assert 0.08 <= tall * wide / (32 * 24) <= 0.33
+        assert 0.4 <= tall / wide <= 2.5
+    assert torch.equal(applied(random_erasing(probability=0), images)[0], images)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value"),
+    [
+        (mixup, "alpha", 0), (mixup, "alpha", float("nan")),
+        (random_erasing, "probability", 1.5), (random_erasing, "area", (0.4, 0.1)),
+        (random_erasing, "area", (0.0, 0.1)), (random_erasing, "aspect", 0),
+        (random_erasing, "aspect", 2.0),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_named(make, name, value):
+    options = {"classes": 10} if make is mixup else {}
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        make(**options, **{name: value})
+
+
+def test_layers_that_are_none_are_named():
+    with pytest.raises(ValueError, match="^layers: must"):
+        manifold_mixup(classes=10, layers=[])
+    prepare = manifold_mixup(classes=10, layers=["network.99"])
+    with pytest.raises(ValueError, match=r"^layers: .*network\.99"):
+        applied(prepare, torch.rand(2, 1, 8, 8), torch.arange(2), model=models.build("shallow_cnn"))

@@ -101,7 +101,7 @@ def test_replays_show_each_batch_several_times_in_a_row(digits):
 
     def note(model, images, labels, share, generator):
         seen.append((labels.tolist(), share))
-        return images
+        return images, labels
 
     few = Split(*(part[:50] for part in digits.train))
     model = models.build("shallow_cnn", size=16)

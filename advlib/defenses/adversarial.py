@@ -16,6 +16,9 @@ from advlib.data import Split, pixels
 from advlib.evaluation import Attack
 from advlib.training import autocast, fit
 
+# What the three recipes below share.
+SGD: dict[str, Any] = {"optimizer": "sgd", "groups": {"": {"weight_decay": 5e-4}}}
+
 
 def mix(benign: Split, adversarial: Split) -> Split:
     """Benign and adversarial images as one training split (Goodfellow et al. 2015, section 6)."""
@@ -56,8 +59,7 @@ def fast(
     that rises to `lr` and falls to 0 once. `options`, those of `training.fit`, overrule these.
     """
     attack = functools.partial(pgd, eps=eps, step=min(1.0, 1.25 * eps), steps=1)
-    recipe = {"optimizer": "sgd", "schedule": "cyclic", "groups": {"": {"weight_decay": 5e-4}}}
-    recipe |= {"epochs": epochs, "lr": lr, "prepare": fresh(attack)}
+    recipe = SGD | {"schedule": "cyclic", "epochs": epochs, "lr": lr, "prepare": fresh(attack)}
     return harden(model, train, **(recipe | options))
 
 
@@ -78,9 +80,8 @@ def free(
     `epochs` are passes over `train`, so the cost is that of `epochs` * `replays` plain ones.
     """
     check_eps(eps)
-    recipe = {"optimizer": "sgd", "schedule": "linear", "groups": {"": {"weight_decay": 5e-4}}}
-    prepare = functools.partial(_carry_on, eps=eps, state={})
-    recipe |= {"epochs": epochs, "lr": lr, "prepare": prepare, "replays": replays}
+    recipe = SGD | {"schedule": "linear", "epochs": epochs, "lr": lr, "replays": replays}
+    recipe["prepare"] = functools.partial(_carry_on, eps=eps, state={})
     return harden(model, train, **(recipe | options))
 
 
@@ -99,8 +100,7 @@ def fine_tune(
     PGD images made afresh in each step, and a rate that starts slowly and decays fast.
     """
     attack = functools.partial(pgd, eps=eps, step=min(1.0, 2 * eps / steps), steps=steps)
-    recipe = {"optimizer": "sgd", "schedule": "slow_fast", "groups": {"": {"weight_decay": 5e-4}}}
-    recipe |= {"epochs": epochs, "lr": lr, "prepare": fresh(attack)}
+    recipe = SGD | {"schedule": "slow_fast", "epochs": epochs, "lr": lr, "prepare": fresh(attack)}
     return harden(model, train, **(recipe | options))
 
 
@@ -113,14 +113,14 @@ def _perturb(
     *,
     attack: functools.partial,
     warmup: float,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     # The first batches keep a thousandth of eps: a step of 0 is no step.
     strength = max(1e-3, min(1.0, share / warmup)) if warmup else 1.0
     settings = {n: v * strength for n, v in attack.keywords.items() if n in ("eps", "step")}
     if "generator" in inspect.signature(attack).parameters:
         settings["generator"] = generator
     with autocast(images.device):
-        return attack(model, images, labels, **settings)
+        return attack(model, images, labels, **settings), labels
 
 
 def _carry_on(
@@ -132,11 +132,11 @@ def _carry_on(
     *,
     eps: float,
     state: dict[str, Tensor],
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """The images with the perturbation of the step before, moved by the gradient found there."""
     perturbation = torch.zeros_like(images)
     if "perturbation" in state:
         before = state["perturbation"]
         perturbation = (before.detach() + eps * before.grad.sign()).clamp_(-eps, eps)
     state["perturbation"] = perturbation.requires_grad_()
-    return (images + perturbation[: len(images)]).clamp(0, 1)
+    return (images + perturbation[: len(images)]).clamp(0, 1), labels
