@@ -2,14 +2,10 @@
 
 import pytest
 import torch
-from toys import guesses, linear, rand, small_cnn, trained_cnn, untouched
+from toys import guesses, linear, rand, seeded, small_cnn, trained_cnn, untouched
 
 from advlib import models
 from advlib.attacks import autoattack, pgd
-
-
-def seeded(number=0):
-    return torch.Generator().manual_seed(number)
 
 
 def test_it_finds_what_pgd_finds_and_more():

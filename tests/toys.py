@@ -52,6 +52,10 @@ def rand(*shape: int, low: float = 0.0, high: float = 1.0, seed: int = 0) -> Ten
     return low + (high - low) * torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def seeded(number: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(number)
+
+
 def small_cnn() -> nn.Module:
     return InDouble(models.build("shallow_cnn", classes=4, channels=2, size=8))
 
