@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
@@ -31,6 +34,9 @@ RESNETS: dict[str, tuple[type[nn.Module], Sequence[int]]] = {
 VGGS = {"vgg16": torchvision.models.vgg16, "vgg16_bn": torchvision.models.vgg16_bn}
 CONVS = ("cifar_conv", "fmnist_conv")  # paper 001, Table 1
 NAMES = (*CNN_FILTERS, *RESNETS, *VGGS, *CONVS, "wide_resnet28_10", "mobilenet_v2")
+LIBRARIES = ("torchvision", "timm")  # "torchvision:alexnet" is theirs as it is
+# The statistics of pixels that nearly every network for ImageNet was trained with.
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def build(
@@ -43,21 +49,35 @@ def build(
     std: float | Sequence[float] = 1.0,
     dropout: float = 0.25,
     width: int = 64,
+    weights: str = "",
     seed: int = 0,
 ) -> nn.Module:
-    """Build an untrained network by name, in evaluation mode.
+    """Build a network by name, in evaluation mode.
 
-    The networks of the papers for small images; those of torchvision have its layers, but keep the
-    resolution where it would halve images of 224 pixels first. `mean` and `std` are in pixel units,
-    one number or one a channel. `dropout` applies to the CNNs of paper 002 only (which does not
-    state its rate), `width` to the ResNets only: the channels of their first stage, which the later
-    ones double; below 64 for quick runs. The initial weights follow from `seed`; the global random
-    state is left alone. Weights are channels-last, which is faster on every device that this
-    project measured.
+    A plain name is one of the papers' networks for small images; those that torchvision has, too,
+    have its layers, but keep the resolution where it would halve images of 224 pixels first.
+    `torchvision:NAME` and `timm:NAME` are any classifier of these libraries, unchanged.
 
-    Raises ValueError for an unknown name, or a size that the network would pool away.
+    Args:
+        mean, std: of normalisation, in pixel units; one number or one a channel (`IMAGENET` has
+            those of networks for ImageNet).
+        dropout: rate in the CNNs of paper 002, which does not state it; the others have their own.
+        width: channels of a ResNet's first stage, which the later ones double; below 64 for quick
+            runs. The others have their own.
+        weights: "" for new ones, which follow from `seed` (the global random state is left alone);
+            "default" for those that the library downloads; or a safetensors file of the network's
+            state (without the normalisation).
+
+    Returns:
+        The network with channels-last weights, which is faster on every device that this project
+        measured.
+
+    Raises:
+        ValueError: an unknown name, a size that the network would pool away, or weights that are
+            not this network's; the message names the argument.
     """
     check(name)
+    check_weights(name, weights)
     if not 0 <= dropout <= 0.9:
         raise ValueError(f"dropout: must lie in [0, 0.9], got {dropout}")
     if width < 1:
@@ -79,16 +99,36 @@ def build(
             network = _fmnist_conv(classes, channels, size)
         elif name == "wide_resnet28_10":
             network = _wide_resnet(28, 10, classes, channels)
-        else:
+        elif name == "mobilenet_v2":
             network = _small_mobilenet(classes, channels)
+        else:
+            network = _of_library(name, classes, channels, download=weights == "default")
+    if weights not in ("", "default"):
+        _load(network, name, Path(weights))
     model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), network=network))
     return model.to(memory_format=torch.channels_last).eval()
 
 
 def check(name: str) -> None:
     """Raise ValueError if no network goes by this name."""
-    if name not in NAMES:
-        raise ValueError(f"model: unknown network {name!r}; known are {', '.join(NAMES)}")
+    library, _, which = name.partition(":")
+    if library in LIBRARIES:
+        if which not in _listed(library):
+            raise ValueError(f"model: {library} has no classifier called {which!r}")
+    elif name not in NAMES:
+        known = ", ".join([*NAMES, *(f"{library}:NAME" for library in LIBRARIES)])
+        raise ValueError(f"model: unknown network {name!r}; known are {known}")
+
+
+def check_weights(name: str, weights: str) -> None:
+    """Raise ValueError unless `weights` can be those of the named network."""
+    if weights == "default":
+        if ":" not in name:
+            raise ValueError(f"weights: {name} has no default ones; give a safetensors file")
+    elif weights and not Path(weights).is_file():
+        raise ValueError(
+            f"weights: must be '', 'default' or a safetensors file; there is no file {weights}"
+        )
 
 
 @torch.no_grad()
@@ -247,6 +287,37 @@ def _small_mobilenet(classes: int, channels: int) -> nn.Module:
     nn.init.kaiming_normal_(network.features[0][0].weight, mode="fan_out")
     network.features[2].conv[1][0].stride = (1, 1)
     return network
+
+
+def _listed(library: str) -> list[str]:
+    if library == "torchvision":
+        return torchvision.models.list_models(module=torchvision.models)
+    import timm  # only where it is asked for: it takes a second
+
+    return timm.list_models()
+
+
+def _of_library(name: str, classes: int, channels: int, *, download: bool) -> nn.Module:
+    library, _, which = name.partition(":")
+    if library == "timm":
+        import timm
+
+        return timm.create_model(which, pretrained=download, num_classes=classes, in_chans=channels)
+    if channels != 3:
+        raise ValueError(f"channels: torchvision's networks take 3, got {channels}")
+    chosen = "DEFAULT" if download else None
+    return torchvision.models.get_model(which, weights=chosen, num_classes=classes)
+
+
+def _load(network: nn.Module, name: str, file: Path) -> None:
+    """Read the network's state from a safetensors file."""
+    try:
+        network.load_state_dict(load_file(file))
+    except SafetensorError as error:
+        raise ValueError(f"weights: {file} is no safetensors file ({error})") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise ValueError(f"weights: {file} is not for {name}: {first}") from error
 
 
 def _at_least(least: int, size: int) -> None:

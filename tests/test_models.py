@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 
 from advlib import layers, models
 
@@ -66,6 +67,38 @@ def test_mobilenet_keeps_four_pixels_of_thirty_two():
         assert model.network.features(torch.rand(1, 3, 32, 32)).shape[2:] == (4, 4)
 
 
+@pytest.mark.parametrize("name", ["torchvision:squeezenet1_0", "timm:legacy_xception"])
+def test_a_librarys_network_is_unchanged_behind_the_normalisation(name):
+    model = models.build(name, classes=7, channels=3, size=71, **models.IMAGENET)
+    library, _, which = name.partition(":")
+    reference = (
+        torchvision.models.get_model(which, num_classes=7)
+        if library == "torchvision"
+        else pytest.importorskip("timm").create_model(which, num_classes=7)
+    )
+    reference.load_state_dict(model.network.state_dict())
+    images = torch.rand(2, 3, 71, 71)
+    mean, std = (torch.tensor(models.IMAGENET[what]).view(3, 1, 1) for what in ("mean", "std"))
+    with torch.no_grad():
+        found, expected = model(images), reference.eval()((images - mean) / std)
+    torch.testing.assert_close(found, expected)
+
+
+def test_weights_come_from_a_file(tmp_path):
+    origin = models.build("base_cnn", seed=5)
+    file = tmp_path / "base.safetensors"
+    save_file({k: v.contiguous() for k, v in origin.network.state_dict().items()}, file)
+    loaded = models.build("base_cnn", weights=str(file))
+    images = torch.rand(2, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), origin(images))
+    with pytest.raises(ValueError, match=r"^weights: .*base\.safetensors is not for dense_cnn: "):
+        models.build("dense_cnn", weights=str(file))
+    file.write_bytes(b"\x80pickled")
+    with pytest.raises(ValueError, match=r"^weights: .*base\.safetensors is no safetensors file"):
+        models.build("base_cnn", weights=str(file))
+
+
 def test_normalisation_is_the_first_layer():
     plain = models.build("shallow_cnn", channels=3, seed=4)
     shifted = models.build("shallow_cnn", channels=3, seed=4, mean=(0.5, 0.4, 0.3), std=0.25)
@@ -89,6 +122,11 @@ def test_weights_follow_from_the_seed_alone():
     ("options", "named"),
     [
         ({"name": "lenet"}, "model"),
+        ({"name": "torchvision:lenet"}, "model"),
+        ({"name": "torchvision:fasterrcnn_resnet50_fpn"}, "model"),
+        ({"name": "torchvision:alexnet"}, "channels"),
+        ({"name": "base_cnn", "weights": "default"}, "weights"),
+        ({"name": "base_cnn", "weights": "nowhere.safetensors"}, "weights"),
         ({"name": "dense_cnn", "size": 7}, "size"),
         ({"name": "base_cnn", "std": 0.0}, "std"),
         ({"name": "base_cnn", "mean": (0.1, 0.2)}, "mean"),
