@@ -1,12 +1,14 @@
 """The site: stage the pages and the executed notebooks, check them, render with jupyter-book.
 
-A study has two pages. `book/studies/STUDY.ipynb` is the published run at the paper's scale, kept in
-git with its records; `notebooks/STUDY.ipynb` is rendered from the run of its default parameters.
+`notebooks/STUDY.ipynb` is rendered from the run of its default parameters. The runs at the paper's
+scale are published pages, `book/studies/NAME.ipynb`, kept in git with their records: one a study,
+or several with names of their own, such as one a data set.
 """
 
 from __future__ import annotations
 
 import filecmp
+import re
 import shutil
 import subprocess
 import sys
@@ -46,22 +48,25 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
     return (SITE / "_build/html/index.html").resolve()
 
 
-def publish(run: Path) -> Path:
+def publish(run: Path, page: str = "") -> Path:
     """Copy a complete run's notebook and results to book/studies; returns the notebook.
 
-    The README's table of the study becomes the run's headline.
+    `page` is the published page's name, by default the study's. The README's table of that name
+    becomes the run's headline.
     """
     if not store.is_complete(run):
         raise ValueError(f"run: {run} is no complete run")
-    study = store.provenance(run)["study"]
+    page = page or store.provenance(run)["study"]
+    if not re.fullmatch(r"\w+", page):
+        raise ValueError(f"page: must be letters, digits and underscores, got {page!r}")
     for name in (*store.RESULTS, *store.HEADLINE):
         if (run / name).is_file():
-            target = PUBLISHED / study / name
+            target = PUBLISHED / page / name
             cache.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
-    notebook = PUBLISHED / f"{study}.ipynb"
+    notebook = PUBLISHED / f"{page}.ipynb"
     cache.write_whole(notebook, lambda part: shutil.copyfile(run / store.NOTEBOOK, part))
     if (headline := run / store.HEADLINE[0]).is_file():
-        cache.fill(README, study, headline.read_text())
+        cache.fill(README, page, headline.read_text())
     return notebook
 
 

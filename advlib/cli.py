@@ -44,8 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     build.set_defaults(command=_book)
 
-    publish = commands.add_parser("publish", help="make a run the study's published page")
+    publish = commands.add_parser("publish", help="make a run a published page of the book")
     publish.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    publish.add_argument("--as", default="", dest="page", metavar="PAGE",
+                         help="the page's name; default: the study's")  # fmt: skip
     publish.set_defaults(command=_publish)
 
     keep = commands.add_parser("store", help="store the default runs' outputs in notebooks/")
@@ -80,7 +82,7 @@ def _book(arguments: argparse.Namespace) -> int:
 def _publish(arguments: argparse.Namespace) -> int:
     from advlib import book
 
-    print(f"Published as {book.publish(arguments.run)}")
+    print(f"Published as {book.publish(arguments.run, arguments.page)}")
     return 0
 
 

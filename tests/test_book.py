@@ -70,6 +70,16 @@ def test_publishing_copies_the_notebook_and_its_records(tiny):
         assert (page.parent / "tiny" / name).read_bytes() == (tiny / name).read_bytes()
 
 
+def test_a_study_may_have_several_published_pages(tiny):
+    book.publish(tiny)
+    page = book.publish(tiny, "tiny_on_photos")
+    assert page == Path("book/studies/tiny_on_photos.ipynb")
+    assert (page.parent / "tiny_on_photos/records.csv").is_file()
+    assert (page.parent / "tiny.ipynb").is_file()
+    with pytest.raises(ValueError, match="^page: "):
+        book.publish(tiny, "../elsewhere")
+
+
 def test_only_a_complete_run_is_published(tmp_path):
     with pytest.raises(ValueError, match="^run: "):
         book.publish(tmp_path)
