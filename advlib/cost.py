@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advlib.training import OPTIMIZERS, autocast
+from advlib.training import OPTIMIZERS, Prepare, autocast
 
 STEPS = 10  # of a model's turn
 
@@ -23,13 +23,17 @@ def step_seconds(
     *,
     rounds: int = 10,
     bfloat16: bool = True,
+    prepare: Mapping[str, Prepare] | None = None,
 ) -> dict[str, float]:
     """Median seconds of one RMSprop training step for each model, on one batch.
 
     The models take turns of ten steps, so that a machine whose speed drifts is fair to all and
     each works in caches of its own, as it does in training; the first turn is not counted. The
-    models are not changed. `bfloat16`: autocast where that is faster, else float32.
+    models are not changed. `bfloat16`: autocast where that is faster, else float32. `prepare`: what
+    changes the batch before a named model learns it, as in `training.fit`; it is timed, too.
     """
+    prepare = prepare or {}
+    generator = torch.Generator().manual_seed(0)
     models = {name: copy.deepcopy(model).train() for name, model in models.items()}
     descents = {
         name: OPTIMIZERS["rmsprop"]([p for p in model.parameters() if p.requires_grad], 1e-3)
@@ -44,10 +48,15 @@ def step_seconds(
             _wait(images.device)
             start = time.perf_counter()
             for _ in range(STEPS):
+                shown, goals = images, labels
+                if name in prepare:
+                    model.eval()
+                    shown, goals = prepare[name](model, images, labels, 1.0, generator)
+                    model.train()
                 with context:
-                    logits = model(images).float()
+                    logits = model(shown).float()
                 descents[name].zero_grad()
-                F.cross_entropy(logits, labels).backward()
+                F.cross_entropy(logits, goals).backward()
                 descents[name].step()
             _wait(images.device)
             seconds[name].append((time.perf_counter() - start) / STEPS)

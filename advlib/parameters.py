@@ -18,6 +18,9 @@ import nbformat
 from advlib import data, models
 from advlib.attacks.contract import check_count, check_eps, check_step
 from advlib.attacks.jsma import check_gamma, check_theta
+from advlib.attacks.named import check_attack_set
+from advlib.defenses import patch_augmentation
+from advlib.training import check_optimizer
 
 
 def check(given: Mapping[str, Any]) -> None:
@@ -137,6 +140,18 @@ def _any(name: str, value: object) -> None:
     """Every value of the right type will do."""
 
 
+def _attack_set(name: str, value: str) -> None:
+    check_attack_set(value)
+
+
+def _optimizer(name: str, value: str) -> None:
+    check_optimizer(value)
+
+
+def _variant(name: str, value: str) -> None:
+    patch_augmentation.parse(value)
+
+
 def _share(name: str, value: float) -> None:
     if not 0 < value <= 1:
         raise ValueError(f"{name}: must lie in (0, 1], got {value}")
@@ -198,6 +213,19 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "control_epochs": check_count,
     "counts": _each(check_count),
     "few": check_count,
+    "variant": _variant,
+    "variants": _each(_variant),
+    "tune_optimizer": _optimizer,
+    "optimizers": _each(_optimizer),
+    "epochs_curve": _each(check_count),
+    "steps_curve": _each(check_count),
+    "compare_epochs": check_count,
+    "train_eps": _eps,
+    "sgd_lr": _rate,
+    "attack_set": _attack_set,
+    "autoattack_images": check_count,
+    "autoattack_eps": _eps,
+    "mixup_layers": _any,
     "patience": check_count,
     "batch_size": check_count,
     "eps": _eps,

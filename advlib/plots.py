@@ -5,6 +5,7 @@ A figure's function takes rows or tensors and returns a matplotlib figure.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -200,8 +201,9 @@ def histogram(counts: Tensor, chosen: Tensor, title: str) -> Figure:
 def examples(images: Mapping[str, Tensor], captions: Mapping[str, Sequence[str]]) -> Figure:
     """Rows of images [N, C, H, W] in [0, 1], each row under its name, with a caption an image."""
     count = min(len(row) for row in images.values())
+    height = 7.5 / count * (1.3 if any(itertools.chain(*captions.values())) else 1.03)
     figure, axes = plt.subplots(
-        len(images), count, figsize=(7.5, 7.5 / count * len(images) * 1.3), squeeze=False
+        len(images), count, figsize=(7.5, height * len(images)), squeeze=False
     )
     for line, (name, row) in zip(axes, images.items(), strict=True):
         for axis, image, caption in zip(line, row, captions[name], strict=False):
@@ -216,12 +218,19 @@ def examples(images: Mapping[str, Tensor], captions: Mapping[str, Sequence[str]]
 def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None) -> Figure:
     """Accuracy of each defense as bars, one colour a protocol, a panel a network.
 
-    `by` is the column with the defense's label; whiskers span the seeds.
+    `by` is the column with the defense's label; whiskers span the seeds. More than four panels
+    stand in two lines.
     """
     models = list(rows["model"].unique())
-    figure, axes = plt.subplots(1, len(models), figsize=(7.5, 3.4), sharey=True, squeeze=False)
+    lines = 1 if len(models) <= 4 else 2
+    height = lines * max(3.4, 1.2 + 0.22 * rows[by].nunique())
+    figure, axes = plt.subplots(
+        lines, -(-len(models) // lines), figsize=(7.5, height), sharey=True, squeeze=False
+    )
+    for axis in axes.flat[len(models) :]:
+        axis.set_axis_off()
     shown = rows.assign(percent=rows["value"] * 100)
-    for axis, model in zip(axes[0], models, strict=True):
+    for axis, model in zip(axes.flat, models, strict=False):
         sns.barplot(
             shown[shown["model"] == model], y=by, x="percent", hue="protocol", ax=axis,
             order=order, hue_order=[p for p in PROTOCOL_COLOURS if p in set(rows["protocol"])],

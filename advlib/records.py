@@ -6,6 +6,8 @@ Rows are the only source of the numbers in a page. A paper's own tables are rows
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import os
 import platform
@@ -19,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import scipy.stats
 import torch
 import torchvision
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from advlib import cache, parameters
-from advlib.data import Dataset
-from advlib.evaluation import mean_interval, wilson
+from advlib.data import Dataset, Split
+from advlib.evaluation import PROTOCOLS, correct, mean_interval, under_attack, wilson
 
 COLUMNS = (
     "study", "table", "dataset", "model", "defense", "attack", "eps", "protocol", "metric",
@@ -71,6 +74,28 @@ class Run:
             row["n"], value = len(value), value.double().mean().item()
         self._rows.append(row | {"value": float(value)})
         return float(value)
+
+    def judge(
+        self,
+        table: str,
+        network: nn.Module,
+        split: Split,
+        attacks: Mapping[str, functools.partial],
+        *,
+        undefended: nn.Module,
+        protocols: Sequence[str] = PROTOCOLS,
+        seed: int,
+        **columns: Any,
+    ) -> None:
+        """Add the accuracy on clean images, and under each attack (by name) and protocol."""
+        columns["seed"] = seed
+        self.add(table, "accuracy", correct(network, split), protocol="clean", **columns)
+        for (name, attack), protocol in itertools.product(attacks.items(), protocols):
+            right = under_attack(
+                network, split, attack, protocol=protocol, undefended=undefended, seed=seed
+            )
+            how = {"attack": name, "protocol": protocol, "eps": attack.keywords["eps"]}
+            self.add(table, "accuracy", right, **how, **columns)
 
     def time(self, what: str, seconds: float, **columns: Any) -> None:
         """Add one measured duration; kept apart, since no two runs take the same time."""
@@ -186,6 +211,49 @@ def beside(
     return table[[column for column in order if column in table.columns]]
 
 
+def by_protocol(
+    measured: pd.DataFrame, paper: pd.DataFrame, *, index: Sequence[str], columns: str
+) -> pd.DataFrame:
+    """A table in percent, with a line for the paper's figures and one for each protocol.
+
+    `index` and `columns` name the record columns that span the table; the lines come as a last
+    level of the index, "shown": "paper", "clean", "static" or "white-box".
+    """
+    cells = pd.concat(
+        [paper.assign(shown="paper"), measured.assign(shown=measured["protocol"])],
+        ignore_index=True,
+    )
+    spans = [list(dict.fromkeys(measured[name])) for name in (*index, columns)]
+    means = cells.groupby([*index, "shown", columns], sort=False)["value"].mean().mul(100)
+    wide = means.unstack(columns).reindex(columns=spans[-1])
+    order = itertools.product(*spans[:-1], ["paper", "clean", *PROTOCOLS])
+    return wide.reindex([key for key in order if key in wide.index])
+
+
+def nearest_protocol(
+    measured: pd.DataFrame, paper: pd.DataFrame, *, keys: Sequence[str]
+) -> tuple[pd.DataFrame, float]:
+    """Under which protocol the paper's figures could have been taken.
+
+    Returns, by protocol, over the figures that both have (`keys` tell them apart): how many, the
+    mean of measured minus paper and the root mean square of it, in points. Also the p-value of
+    Wilcoxon's signed-rank test that the two protocols miss the paper's figures equally far.
+    """
+    told = paper.groupby(list(keys))["value"].mean().mul(100)
+    means = measured.groupby([*keys, "protocol"])["value"].mean().mul(100)
+    off = means.unstack("protocol")[list(PROTOCOLS)].sub(told, axis=0).dropna()
+    summary = pd.DataFrame(
+        {
+            "figures": off.count(),
+            "mean difference": off.mean(),
+            "root mean square": off.pow(2).mean().pow(0.5),
+        }
+    )
+    further = off["white-box"].abs() - off["static"].abs()
+    test = scipy.stats.wilcoxon(further) if further.any() else None
+    return summary, 1.0 if test is None else float(test.pvalue)
+
+
 def stacked(
     measured: pd.DataFrame, paper: pd.DataFrame, *, index: Sequence[str], columns: str
 ) -> pd.DataFrame:
@@ -260,12 +328,16 @@ def _outcome(
 
 
 def _select(rows: pd.DataFrame, wanted: Mapping[str, Any], protocol: str) -> pd.DataFrame:
-    """The rows with these values; taken under the protocol, or under one where there is none."""
+    """The rows with these values; taken under the protocol, or under one where there is none.
+
+    AutoAttack attacks the defended model itself: its rows are `white-box` ones, too.
+    """
     for column, value in wanted.items():
         if column not in rows:
             return rows.iloc[:0]
         rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
-    return rows[rows["protocol"].isin([protocol, "clean", "none"])]
+    knowing = ["autoattack"] if protocol == "white-box" else []
+    return rows[rows["protocol"].isin([protocol, "clean", "none", *knowing])]
 
 
 def _ordered(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,11 @@
+from functools import partial
+
 import torch
 from torch import nn
 
 from advlib import cache, cost, models
+from advlib.attacks import pgd
+from advlib.defenses import adversarial
 
 
 class Slow(nn.Module):
@@ -27,3 +31,13 @@ def test_the_slower_model_takes_longer_and_neither_is_changed():
     assert 0 < taken["fast"] < taken["slow"]
     assert cache.digest(fast) == before
     assert not fast.training
+
+
+def test_what_prepares_a_batch_is_timed_with_it():
+    model = models.build("shallow_cnn")
+    images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
+    attack = adversarial.fresh(partial(pgd, eps=0.1, step=0.02, steps=20))
+    taken = cost.step_seconds(
+        {"plain": model, "PGD": model}, images, labels, rounds=2, prepare={"PGD": attack}
+    )
+    assert taken["PGD"] > 5 * taken["plain"]

@@ -117,6 +117,13 @@ def test_training_curves_and_filters_can_be_drawn():
     assert len({bar.get_facecolor() for bar in bars}) == 2
 
 
+def test_many_panels_of_protocols_stand_in_two_lines():
+    rows = pd.concat([ROWS.assign(model=f"attack {n}") for n in range(5)])
+    figure = plots.protocols(rows, "defense")
+    assert {"attack 0", "attack 4"} <= texts(figure)
+    assert [axis.axison for axis in figure.axes] == 5 * [True] + [False]
+
+
 def test_names_replace_keys_in_tables_only():
     named = plots.named(ROWS)
     assert set(named["model"]) == {"shallow", "base"}

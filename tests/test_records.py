@@ -1,11 +1,14 @@
+import functools
 import json
 
 import pandas as pd
 import pytest
 import torch
 
-from advlib import records
-from advlib.evaluation import mean_interval
+from advlib import models, records
+from advlib.attacks import fgsm
+from advlib.data import Split
+from advlib.evaluation import correct, craft, mean_interval
 
 GIVEN = {"dataset": "digits", "eps": 0.3, "seeds": [0, 1]}
 
@@ -81,6 +84,57 @@ def test_beside_lays_the_papers_figure_next_to_ours():
     }  # fmt: skip
 
 
+def test_a_table_by_protocol_has_the_papers_line_first():
+    measured = rows(clean=[0.9, 0.8], static=[0.5, 0.7], white_box=[0.1, 0.1]).assign(
+        attack=["none", "none", *4 * ["pgd"]]
+    )
+    paper = pd.DataFrame(
+        {"attack": ["pgd", "pgd"], "defense": ["dominant", "other"], "value": 0.95}
+    )
+    table = records.by_protocol(measured, paper, index=["attack"], columns="defense")
+    assert table.columns.tolist() == ["dominant"]
+    assert table["dominant"].round(6).to_dict() == {
+        ("none", "clean"): 85.0, ("pgd", "paper"): 95.0, ("pgd", "static"): 60.0,
+        ("pgd", "white-box"): 10.0,
+    }  # fmt: skip
+
+
+def test_the_nearest_protocol_is_the_one_that_meets_the_papers_figures():
+    attacks = [f"attack {n}" for n in range(8)]
+    paper = pd.DataFrame({"attack": attacks, "value": [0.5 + n / 100 for n in range(8)]})
+    off = {"static": 0.02, "white-box": -0.3}
+    measured = pd.concat(
+        [paper.assign(protocol=p, value=paper["value"] + d) for p, d in off.items()]
+    )
+    summary, chance = records.nearest_protocol(measured, paper.head(7), keys=["attack"])
+    assert summary["figures"].tolist() == [7, 7]
+    assert summary["mean difference"].to_dict() == pytest.approx({"static": 2, "white-box": -30})
+    assert summary["root mean square"].to_dict() == pytest.approx({"static": 2, "white-box": 30})
+    assert chance == pytest.approx(2 / 2**7)  # all signs alike
+    same = measured.assign(value=0.4)
+    assert records.nearest_protocol(same, paper, keys=["attack"])[1] == 1.0
+
+
+def test_judging_adds_a_row_for_each_attack_and_protocol(digits):
+    run = records.Run("dominant_filters", GIVEN)
+    split = Split(*(part[:20] for part in digits.test))
+    network, base = (models.build("shallow_cnn", size=16, seed=s) for s in (0, 1))
+    attack = functools.partial(fgsm, eps=0.1)
+    run.judge("5", network, split, {"FGSM": attack}, undefended=base, seed=3, defense="dominant")
+    told = run.rows.set_index("protocol")
+    assert told["attack"].to_dict() == {"clean": "none", "static": "FGSM", "white-box": "FGSM"}
+    assert told["eps"].dropna().tolist() == [0.1, 0.1]
+    assert (told[["seed", "n"]] == [3, 20]).all().all()
+    for protocol, against in (("static", base), ("white-box", network)):
+        right = correct(network, craft(against, split, attack, seed=3)).float().mean().item()
+        assert told.loc[protocol, "value"] == pytest.approx(right)
+
+
+def test_autoattack_counts_as_white_box(claim):
+    measured = rows(autoattack=[0.95])
+    assert records.verdicts("any", measured)["verdict"].tolist() == ["holds"]
+
+
 def test_stacked_puts_three_lines_in_a_cell():
     paper = rows(static=[0.99]).assign(images=50)
     ours = pd.concat([rows(static=[0.9, 0.8]).assign(images=n) for n in (50, 100)])
@@ -140,12 +194,17 @@ def test_a_condition_can_compare_rows(claim):
 @pytest.mark.parametrize(
     ("study", "untold"),
     [
+        (
+            "patch_augmentation",
+            ["It is the altered", "Fine-tuning with", "More", "Fine-tuning defends"],
+        ),
         ("dominant_filters", ["The same few", "The dominant filters are", "A network fine-tuned"]),
         ("aft_fgsm_vs_jsma", ["The same, if", "It is the perturbations", "What is learned"]),
     ],
 )
 def test_the_papers_own_rows_decide_the_claims_that_they_are_about(study, untold):
     paper = records.paper_rows(study).assign(seed=0)
+    paper["defense"] = paper["defense"].replace(r"^(\d+-)?P\d+$", "proposed", regex=True)
     decided = records.verdicts(study, paper).set_index("claim")["verdict"]
     silent = [c for c in decided.index if decided[c] == "not tested here"]
     assert len(silent) == len(untold)

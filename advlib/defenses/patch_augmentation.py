@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable
 
 import scipy.stats
@@ -100,6 +101,13 @@ OPERATIONS: dict[str, Operation] = {
     "mask": mask,
     "flip": flip,
 }
+
+
+def parse(variant: str) -> dict[str, int]:
+    """`patch` and `patches` from the paper's name for them: "7-P2" is two patches of 7 x 7."""
+    if not (match := re.fullmatch(r"([1-9]\d*)-P([1-9]\d*)", variant)):
+        raise ValueError(f"variant: must be like 7-P1 (side of a patch, patches), got {variant!r}")
+    return {"patch": int(match[1]), "patches": int(match[2])}
 
 
 def harden(
