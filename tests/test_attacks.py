@@ -15,6 +15,7 @@ from toys import Faulty, InDouble, guesses, linear, rand, small_cnn, trained_cnn
 from advlib import models
 from advlib.attacks import fgsm, ifgsm, pgd
 from advlib.attacks.contract import frozen
+from advlib.attacks.named import NAMED
 
 STEPS = {"step": 0.06, "steps": 10}  # cross a ball of eps 0.3 from any start in it
 ATTACKS = {
@@ -396,6 +397,18 @@ BAD_SETTINGS = [
 def test_bad_inputs_are_refused(attack, name, images, labels):
     with pytest.raises(ValueError, match=rf"^{name}: "):
         attack(small_cnn(), images, labels, eps=0.1)
+
+
+@pytest.mark.parametrize("attack_set", NAMED)
+def test_the_attacks_that_paper_001_names_can_be_called(attack_set):
+    for attack in NAMED[attack_set].values():
+        inspect.signature(attack.func).bind("model", "images", "labels", **attack.keywords)
+    found = NAMED[attack_set]
+    radii = {name: attack.keywords["eps"] for name, attack in found.items()}
+    expected = {"cifar10": {0.03, 0.1}, "fashion_mnist": {0.3}, "imagenet": {0.03, 0.1}}
+    assert set(radii.values()) == expected.get(attack_set, {0.15})
+    restarts = {attack.keywords.get("restarts") for attack in found.values()}
+    assert restarts - {None} <= {1, 3, 11}
 
 
 @every_attack

@@ -66,6 +66,22 @@ def test_what_cannot_be_is_refused_by_name(name, value):
         parameters.resolve(NOTEBOOK, {name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("variant", "7P1"),
+        ("variants", ["7-P1", "seven"]),
+        ("attack_set", "mnist"),
+        ("tune_optimizer", "lion"),
+        ("optimizers", ["adam", "lion"]),
+        ("autoattack_eps", 2),
+    ],
+)
+def test_so_are_the_settings_of_altered_patches(name, value):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        parameters.resolve(Path("notebooks/patch_augmentation.ipynb"), {name: value})
+
+
 def test_an_unknown_parameter_is_refused_with_a_hint():
     with pytest.raises(ValueError, match=r"^epss: .*did you mean eps\?"):
         parameters.resolve(NOTEBOOK, {"epss": 0.1})

@@ -190,6 +190,13 @@ def test_splitmix_is_the_published_one():
     assert [n % 2**64 for n in pa._mixed(states).tolist()] == expected
 
 
+def test_the_papers_name_of_a_variant_says_its_patches():
+    assert pa.parse("11-P2") == {"patch": 11, "patches": 2}
+    for wrong in ("7P1", "7-P0", "7-Q1", "-P1", "7-P1 "):
+        with pytest.raises(ValueError, match="^variant: "):
+            pa.parse(wrong)
+
+
 def test_hardening_learns_both_and_leaves_the_model_alone(digits, shallow):
     before = cache.digest(shallow)
     few = data.Split(*(part[:64] for part in digits.train))
