@@ -22,6 +22,12 @@ from advlib.attacks.named import check_attack_set
 from advlib.defenses import patch_augmentation
 from advlib.training import check_optimizer
 
+# Defenses that the study of altered patches compares.
+OTHERS = (
+    "FGSM-AT", "IFGSM-AT", "PGD-AT", "Fast AT", "Free AT", "AFT", "mixup", "manifold mixup",
+    "random erasing",
+)  # fmt: skip
+
 
 def check(given: Mapping[str, Any]) -> None:
     """Raise ValueError for the first parameter whose value is impossible, naming it."""
@@ -131,6 +137,15 @@ def _model(name: str, value: str) -> None:
     models.check(value)
 
 
+def _weights(name: str, value: str) -> None:
+    models.check_weights("torchvision:any", value)
+
+
+def _other(name: str, value: str) -> None:
+    if value not in OTHERS:
+        raise ValueError(f"{name}: must be among {', '.join(OTHERS)}, got {value!r}")
+
+
 def _rate(name: str, value: float) -> None:
     if not value > 0:
         raise ValueError(f"{name}: must be above 0, got {value}")
@@ -198,6 +213,8 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "search_images": check_count,
     "validation": _held_out,
     "model": _model,
+    "weights": _each(_weights),
+    "others": _each(_other),
     "models": _models,
     "width": check_count,
     "flip": _any,

@@ -75,6 +75,8 @@ def test_what_cannot_be_is_refused_by_name(name, value):
         ("tune_optimizer", "lion"),
         ("optimizers", ["adam", "lion"]),
         ("autoattack_eps", 2),
+        ("others", ["TRADES"]),
+        ("weights", ["nowhere.safetensors"]),
     ],
 )
 def test_so_are_the_settings_of_altered_patches(name, value):
