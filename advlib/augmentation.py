@@ -48,6 +48,34 @@ def _flip_and_shift(
     return padded.flatten(2).gather(2, places).view_as(images), labels
 
 
+def varied(
+    *,
+    rotate: float = 15.0,
+    shift: float = 0.1,
+    scale: float = 0.1,
+    skew: float = 10.0,
+    flip: bool = True,
+    brightness: float = 0.2,
+    noise: float = 0.02,
+) -> functools.partial:
+    """Turn, move, enlarge or shrink, skew and mirror each image, then its brightness and noise.
+
+    The augmentations that paper 003 names; it gives no amounts. Each is drawn for each image,
+    uniform between plus and minus the amount: `rotate` and `skew` in degrees, `shift` as a share of
+    the side, `scale` and `brightness` as a share added to 1 (an image that is enlarged is cropped).
+    `noise` is the deviation of normal noise in pixel units. Bilinear, with black outside.
+
+    Raises ValueError for an amount that is negative or too large.
+    """
+    amounts = {"rotate": rotate, "shift": shift, "scale": scale, "skew": skew,
+               "brightness": brightness, "noise": noise}  # fmt: skip
+    limits = {"rotate": 180, "shift": 1, "scale": 0.9, "skew": 80, "brightness": 1, "noise": 1}
+    for name, amount in amounts.items():
+        if not 0 <= amount <= limits[name]:
+            raise ValueError(f"{name}: must lie in [0, {limits[name]}], got {amount}")
+    return functools.partial(_vary, flip=flip, **amounts)
+
+
 def mixup(*, classes: int, alpha: float = 1.0) -> functools.partial:
     """Learn weighted means of two images and of their labels (Zhang et al. 2018, eq. 1).
 
@@ -87,6 +115,57 @@ def random_erasing(
     if not 0 < aspect <= 1:
         raise ValueError(f"aspect: must lie in (0, 1], got {aspect}")
     return functools.partial(_erase, probability=probability, area=area, aspect=aspect)
+
+
+def _vary(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    share: float,
+    generator: torch.Generator,
+    *,
+    flip: bool,
+    brightness: float,
+    noise: float,
+    **amounts: float,
+) -> tuple[Tensor, Tensor]:
+    def drawn(amount: float) -> Tensor:
+        return amount * (2 * torch.rand(len(images), generator=generator) - 1)
+
+    warp = _warp(
+        angle=drawn(amounts["rotate"]),
+        right=drawn(amounts["shift"]),
+        down=drawn(amounts["shift"]),
+        size=1 + drawn(amounts["scale"]),
+        skew=drawn(amounts["skew"]),
+        mirrored=torch.rand(len(images), generator=generator) < (0.5 if flip else 0.0),
+    )
+    light = 1 + drawn(brightness).view(-1, 1, 1, 1)
+    grain = noise * torch.randn(images.shape, generator=generator)
+    grid = F.affine_grid(warp.to(images), list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, align_corners=False)
+    return (moved * light.to(images) + grain.to(images)).clamp_(0, 1), labels
+
+
+def _warp(
+    *, angle: Tensor, right: Tensor, down: Tensor, size: Tensor, skew: Tensor, mirrored: Tensor
+) -> Tensor:
+    """Where an affine change finds its pixels: [N, 2, 3] for `F.affine_grid` of square images.
+
+    The image is mirrored, skewed along x, enlarged by `size`, turned clockwise by `angle` degrees
+    and moved by shares of its side.
+    """
+    turn, lean = angle.deg2rad(), skew.deg2rad().tan()
+    cos, sin = turn.cos() / size, turn.sin() / size
+    # The inverse of each change, in the opposite order.
+    back = torch.stack([cos, sin, -sin, cos], 1).view(-1, 2, 2)
+    straight = torch.eye(2).expand_as(back).clone()
+    straight[:, 0, 1] = lean
+    side = torch.where(mirrored, -1.0, 1.0)
+    straight[:, 0] *= side[:, None]
+    linear = straight @ back
+    offset = -2 * linear @ torch.stack([right, down], 1)[:, :, None]
+    return torch.cat([linear, offset], 2)
 
 
 def _mix(

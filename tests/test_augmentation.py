@@ -1,9 +1,17 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.transforms import v2 as transforms
 
 from advlib import models, training
-from advlib.augmentation import flip_and_shift, manifold_mixup, mixup, random_erasing
+from advlib.augmentation import (
+    _warp,
+    flip_and_shift,
+    manifold_mixup,
+    mixup,
+    random_erasing,
+    varied,
+)
 
 
 def applied(prepare, images, labels=None, *, model=None, seed=0):
@@ -146,3 +154,71 @@ def test_layers_that_are_none_are_named():
     prepare = manifold_mixup(classes=10, layers=["network.99"])
     with pytest.raises(ValueError, match=r"^layers: .*network\.99"):
         applied(prepare, torch.rand(2, 1, 8, 8), torch.arange(2), model=models.build("shallow_cnn"))
+
+
+NOTHING = {
+    "rotate": 0,
+    "shift": 0,
+    "scale": 0,
+    "skew": 0,
+    "flip": False,
+    "brightness": 0,
+    "noise": 0,
+}
+
+
+def test_variations_of_no_amount_change_nothing():
+    images = torch.rand(4, 3, 9, 9)
+    made, labels = applied(varied(**NOTHING), images, torch.arange(4))
+    torch.testing.assert_close(made, images)
+    assert torch.equal(labels, torch.arange(4))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"angle": 30.0}, {"right": 0.25}, {"down": 0.125}, {"size": 1.3}, {"size": 0.8},
+        {"skew": 20.0}, {"mirrored": True}, {"angle": -20.0, "size": 1.2, "down": 0.125},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_warp_is_torchvisions(how):
+    images = torch.rand(2, 3, 16, 16)
+    settings = {"angle": 0.0, "right": 0.0, "down": 0.0, "size": 1.0, "skew": 0.0} | how
+    mirrored = settings.pop("mirrored", False)
+    warp = _warp(
+        **{name: torch.full((2,), value) for name, value in settings.items()},
+        mirrored=torch.full((2,), mirrored),
+    )
+    grid = F.affine_grid(warp, list(images.shape), align_corners=False)
+    found = F.grid_sample(images, grid, align_corners=False)
+    start = images.flip(3) if mirrored else images
+    shift = [16 * settings["right"], 16 * settings["down"]]
+    expected = transforms.functional.affine(
+        start, settings["angle"], shift, settings["size"], [settings["skew"], 0.0],
+        transforms.InterpolationMode.BILINEAR,
+    )  # fmt: skip
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+def test_brightness_and_noise_have_their_amount():
+    images = torch.full((400, 1, 8, 8), 0.5)
+    bright, _ = applied(varied(**NOTHING | {"brightness": 0.4}), images)
+    levels = bright[:, 0, 0, 0]
+    assert levels.min() >= 0.3
+    assert levels.max() <= 0.7
+    assert levels.std().item() == pytest.approx(0.2 / 3**0.5, abs=0.01)
+    noisy, _ = applied(varied(**NOTHING | {"noise": 0.05}), images)
+    assert (noisy - images).std().item() == pytest.approx(0.05, abs=0.002)
+    flipped, _ = applied(
+        varied(**NOTHING | {"flip": True}), torch.rand(1, 1, 8, 8).expand(400, -1, -1, -1)
+    )
+    same = (flipped == flipped[0]).flatten(1).all(1).float().mean().item()
+    assert same == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize("name", ["rotate", "shift", "scale", "skew", "brightness", "noise"])
+@pytest.mark.parametrize("amount", [-0.1, 200, float("nan")])
+def test_impossible_amounts_are_named(name, amount):
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        varied(**{name: amount})
