@@ -270,6 +270,22 @@ def protocol_curves(
     return figure
 
 
+def loss_curves(panels: Mapping[str, pd.DataFrame]) -> Figure:
+    """Mean loss over seeds against a setting of an attack, a panel a setting, a line a defense.
+
+    `panels` are rows by the name of the column that varies.
+    """
+    figure, axes = plt.subplots(1, len(panels), figsize=(7.5, 3), sharey=True, squeeze=False)
+    for axis, (x, rows) in zip(axes[0], panels.items(), strict=True):
+        for (name, part), mark in zip(rows.groupby("defense", sort=False), "osD^", strict=False):
+            means = part.groupby(x)["value"].mean()
+            axis.plot(means.index, means, f"{mark}-", label=name)
+        axis.set(xlabel=x, yscale="symlog")
+    axes[0, 0].set_ylabel("cross-entropy under attack")
+    axes[0, 0].legend()
+    return figure
+
+
 def costs(timings: pd.DataFrame) -> Figure:
     """Time of a training step relative to the whole network's, beside the parameters trained."""
     figure, axis = plt.subplots(figsize=(7.5, 2.6))

@@ -117,6 +117,19 @@ def test_training_curves_and_filters_can_be_drawn():
     assert len({bar.get_facecolor() for bar in bars}) == 2
 
 
+def test_losses_have_a_line_a_defense():
+    rows = pd.DataFrame(
+        [
+            {"defense": defense, "steps": steps, "eps": steps / 100, "value": value}
+            for defense, value in (("none", 3.0), ("7-P1", 30.0))
+            for steps in (1, 10)
+        ]
+    )
+    figure = plots.loss_curves({"steps": rows, "eps": rows})
+    assert [len(axis.lines) for axis in figure.axes] == [2, 2]
+    assert {"steps", "eps", "7-P1"} <= texts(figure)
+
+
 def test_many_panels_of_protocols_stand_in_two_lines():
     rows = pd.concat([ROWS.assign(model=f"attack {n}") for n in range(5)])
     figure = plots.protocols(rows, "defense")
