@@ -199,7 +199,7 @@ def test_a_condition_can_compare_rows(claim):
             ["It is the altered", "Fine-tuning with", "More", "Fine-tuning defends"],
         ),
         ("dominant_filters", ["The same few", "The dominant filters are", "A network fine-tuned"]),
-        ("aft_fgsm_vs_jsma", ["The same, if", "It is the perturbations", "What is learned"]),
+        ("aft_fgsm_vs_jsma", ["The same, if", "It is the perturb", "What is", "What is"]),
     ],
 )
 def test_the_papers_own_rows_decide_the_claims_that_they_are_about(study, untold):
