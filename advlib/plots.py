@@ -128,7 +128,7 @@ def accuracy_by_count(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     axes[0, 0].set_ylabel("accuracy, %")
     axes[0, 0].plot([], [], "x", color="#d1495b", label="paper (CIFAR-10)")
     axes[0, 0].plot([], [], "o", color="#1f4e79", label="here, one seed")
-    axes[0, 0].legend(loc="lower left")
+    axes[0, 0].legend(loc="best")
     return figure
 
 
