@@ -27,6 +27,8 @@ OTHERS = (
     "FGSM-AT", "IFGSM-AT", "PGD-AT", "Fast AT", "Free AT", "AFT", "mixup", "manifold mixup",
     "random erasing",
 )  # fmt: skip
+# Data sets of paper 003.
+PAPER_SETS = ("mnist", "cifar10", "cats_vs_dogs")
 
 
 def check(given: Mapping[str, Any]) -> None:
@@ -146,6 +148,11 @@ def _other(name: str, value: str) -> None:
         raise ValueError(f"{name}: must be among {', '.join(OTHERS)}, got {value!r}")
 
 
+def _paper_set(name: str, value: str) -> None:
+    if value not in PAPER_SETS:
+        raise ValueError(f"{name}: must be one of {', '.join(PAPER_SETS)}, got {value!r}")
+
+
 def _rate(name: str, value: float) -> None:
     if not value > 0:
         raise ValueError(f"{name}: must be above 0, got {value}")
@@ -244,6 +251,9 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "autoattack_eps": _eps,
     "mixup_layers": _any,
     "patience": check_count,
+    "epss": _each(_eps),
+    "other_source": _model,
+    "paper_set": _paper_set,
     "batch_size": check_count,
     "eps": _eps,
     "eps_curve": _each(_eps),

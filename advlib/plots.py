@@ -171,6 +171,20 @@ def class_pairs(tables: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> F
     return figure
 
 
+def transfer(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Heatmaps of an accuracy (0 to 1): rows are where images were made, columns who is shown."""
+    figure, axes = plt.subplots(1, len(tables), figsize=(7.5, 3.2), squeeze=False, sharey=True)
+    for axis, (title, table) in zip(axes[0], tables.items(), strict=True):
+        sns.heatmap(
+            table * 100, ax=axis, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="rocket",
+            cbar=False, annot_kws={"size": 9},
+        )  # fmt: skip
+        axis.set(title=title, xlabel="shown to", ylabel="")
+        axis.tick_params(axis="y", rotation=0)
+    axes[0, 0].set_ylabel("made against")
+    return figure
+
+
 def filter_counts(counts: Mapping[str, Tensor], classes: Sequence[str]) -> Figure:
     """How often each filter is among the most moved, by class: a heatmap a convolution.
 

@@ -84,6 +84,15 @@ def test_so_are_the_settings_of_altered_patches(name, value):
         parameters.resolve(Path("notebooks/patch_augmentation.ipynb"), {name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("paper_set", "svhn"), ("other_source", "lenet"), ("epss", [0.01, 0])],
+)
+def test_and_those_of_the_cross_model_study(name, value):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        parameters.resolve(Path("notebooks/cross_resnet.ipynb"), {name: value})
+
+
 def test_an_unknown_parameter_is_refused_with_a_hint():
     with pytest.raises(ValueError, match=r"^epss: .*did you mean eps\?"):
         parameters.resolve(NOTEBOOK, {"epss": 0.1})

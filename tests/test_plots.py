@@ -102,6 +102,9 @@ def test_heatmaps_are_in_percent():
     table = pd.DataFrame([[None, 1.0], [0.25, None]], dtype=float)
     figure = plots.class_pairs({"targeted FGSM": table}, ["cat", "dog"])
     assert {"100", "25", "cat", "dog", "targeted FGSM"} <= texts(figure)
+    named = pd.DataFrame([[0.5, 0.25]], index=["vgg16"], columns=["resnet18", "resnet50"])
+    figure = plots.transfer({"before": named, "after": named})
+    assert {"50", "25", "vgg16", "resnet50", "before", "made against"} <= texts(figure)
 
 
 def test_training_curves_and_filters_can_be_drawn():

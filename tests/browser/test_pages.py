@@ -15,6 +15,7 @@ PAGES = (
     "book/studies/aft_fgsm_vs_jsma.html",
     "notebooks/aft_fgsm_vs_jsma.html",
     "notebooks/patch_augmentation.html",
+    "notebooks/cross_resnet.html",
     "book/rerun.html",
     "book/protocols.html",
     "book/status.html",
