@@ -109,7 +109,10 @@ def source_digest(module: str = "") -> str:
 
 
 def _used_by(module: str) -> set[str]:
-    """The advlib modules that a module's names come from, itself included, this one left out."""
+    """The advlib modules that a module's names come from, itself included, this one left out.
+
+    A package does not use a module of its own just because somebody has imported it.
+    """
     found: set[str] = set()
     todo = {module}
     while todo:
@@ -118,6 +121,7 @@ def _used_by(module: str) -> set[str]:
             value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
             for name in todo
             for value in vars(sys.modules[name]).values()
+            if not (isinstance(value, ModuleType) and value.__name__.startswith(f"{name}."))
         }
         ours = {n for n in names if isinstance(n, str) and n.startswith("advlib.")}
         todo = {n for n in ours if n in sys.modules} - found - {__name__}

@@ -1,5 +1,7 @@
 """The batch, on a notebook that takes a second."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -108,3 +110,11 @@ def test_an_interrupted_run_leaves_no_folder_under_its_name(repository, monkeypa
     with pytest.raises(KeyboardInterrupt):
         execute.run([job])
     assert not store.folder(job).exists()
+
+
+def test_a_key_does_not_depend_on_what_else_is_planned():
+    jobs = plan.plan()
+    last = next(job for job in jobs if job.study == "cross_resnet")
+    code = f"from advlib.batch import plan; print(plan.plan([{last.study!r}])[0].key)"
+    alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert alone.stdout.strip() == last.key, alone.stderr
