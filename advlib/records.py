@@ -85,14 +85,20 @@ class Run:
         undefended: nn.Module,
         protocols: Sequence[str] = PROTOCOLS,
         seed: int,
+        attack_seed: int | None = None,
         **columns: Any,
     ) -> None:
-        """Add the accuracy on clean images, and under each attack (by name) and protocol."""
+        """Add the accuracy on clean images, and under each attack (by name) and protocol.
+
+        `seed` is the row's, and that of the attacks' random starts unless `attack_seed` is given:
+        networks that share one undefended network are then shown the same static images.
+        """
+        starts = seed if attack_seed is None else attack_seed
         columns["seed"] = seed
         self.add(table, "accuracy", correct(network, split), protocol="clean", **columns)
         for (name, attack), protocol in itertools.product(attacks.items(), protocols):
             right = under_attack(
-                network, split, attack, protocol=protocol, undefended=undefended, seed=seed
+                network, split, attack, protocol=protocol, undefended=undefended, seed=starts
             )
             how = {"attack": name, "protocol": protocol, "eps": attack.keywords["eps"]}
             self.add(table, "accuracy", right, **how, **columns)

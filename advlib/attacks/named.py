@@ -46,6 +46,20 @@ NAMED: dict[str, dict[str, functools.partial]] = {
 }
 
 
+def settings(name: str, steps: int = 0) -> dict[str, functools.partial]:
+    """The attacks for a data set of this name; `steps` overrules theirs, 0 leaves them as they are.
+
+    Raises ValueError if there are none for the data set.
+    """
+    check_attack_set(name)
+    return {
+        called: functools.partial(attack, steps=steps)
+        if steps and "steps" in attack.keywords
+        else attack
+        for called, attack in NAMED[name].items()
+    }
+
+
 def check_attack_set(name: str) -> None:
     """Raise ValueError unless there are settings for a data set of this name."""
     if name not in NAMED:
