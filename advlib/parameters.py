@@ -222,6 +222,7 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "model": _model,
     "weights": _each(_weights),
     "others": _each(_other),
+    "autoattack_others": _each(_other),
     "models": _models,
     "width": check_count,
     "flip": _any,

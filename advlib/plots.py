@@ -23,7 +23,9 @@ NAMES = {
     "adversarial": "adv. only", "benign+adversarial": "benign + adv.",
 }  # fmt: skip
 # Colours that differ in lightness too; the same protocol has the same colour everywhere.
-PROTOCOL_COLOURS = {"clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e79"}
+PROTOCOL_COLOURS = {
+    "clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e79", "autoattack": "#7a1f3d",
+}  # fmt: skip
 
 
 def named(rows: pd.DataFrame) -> pd.DataFrame:
@@ -297,6 +299,29 @@ def loss_curves(panels: Mapping[str, pd.DataFrame]) -> Figure:
         axis.set(xlabel=x, yscale="symlog")
     axes[0, 0].set_ylabel("cross-entropy under attack")
     axes[0, 0].legend()
+    return figure
+
+
+def accuracy_against_cost(rows: pd.DataFrame, *, x: str, label: str) -> Figure:
+    """Accuracy against what a defense costs (column `x`), a panel a protocol, a mark a defense."""
+    panels = [p for p in PROTOCOL_COLOURS if p in set(rows["protocol"])]
+    defenses = list(dict.fromkeys(rows["defense"]))
+    marks = dict(zip(defenses, itertools.cycle("oXsPD^v<>"), strict=False))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(7.5, 3.9), sharex=True, sharey=True, squeeze=False
+    )
+    for axis, panel in zip(axes[0], panels, strict=True):
+        means = rows[rows["protocol"] == panel].assign(percent=rows["value"] * 100)
+        means = means.groupby(["defense", x], sort=False)["percent"].mean().reset_index()
+        sns.scatterplot(
+            means, x=x, y="percent", hue="defense", style="defense", hue_order=defenses,
+            style_order=defenses, markers=marks, palette=sns.color_palette("husl", len(defenses)),
+            s=70, ax=axis, legend="full", edgecolor="#333333", alpha=0.9,
+        )  # fmt: skip
+        axis.set(title=panel, xlabel=label, ylabel="accuracy, %", ylim=(-4, 104))
+        handles, labels = axis.get_legend_handles_labels()
+        axis.get_legend().remove()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 

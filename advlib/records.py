@@ -36,6 +36,9 @@ COLUMNS = (
     "seed", "n", "value",
 )  # fmt: skip
 
+# The lines of a table that shows several protocols, in this order.
+LINES = ("clean", *PROTOCOLS, "autoattack")
+
 VERDICTS = (
     "holds",
     "holds only under the paper's protocol",
@@ -223,16 +226,18 @@ def by_protocol(
     """A table in percent, with a line for the paper's figures and one for each protocol.
 
     `index` and `columns` name the record columns that span the table; the lines come as a last
-    level of the index, "shown": "paper", "clean", "static" or "white-box".
+    level of the index, "shown": "paper", then the protocols. A measured cell is two lines of HTML:
+    the mean over seeds and its 95 % interval (see `over_seeds`).
     """
-    cells = pd.concat(
-        [paper.assign(shown="paper"), measured.assign(shown=measured["protocol"])],
-        ignore_index=True,
-    )
     spans = [list(dict.fromkeys(measured[name])) for name in (*index, columns)]
-    means = cells.groupby([*index, "shown", columns], sort=False)["value"].mean().mul(100)
-    wide = means.unstack(columns).reindex(columns=spans[-1])
-    order = itertools.product(*spans[:-1], ["paper", "clean", *PROTOCOLS])
+    keys = [*index, "shown", columns]
+    told = paper.assign(shown="paper").groupby(keys, sort=False)["value"].mean().mul(100)
+    here = over_seeds(measured.assign(shown=measured["protocol"])).set_index(keys)
+    cells = told.map("{:.1f}".format)
+    if not here.empty:
+        cells = pd.concat([cells, here.apply(lambda row: "<br>".join(_figure(row)), axis=1)])
+    wide = cells.unstack(columns).reindex(columns=spans[-1])
+    order = itertools.product(*spans[:-1], ["paper", *LINES])
     return wide.reindex([key for key in order if key in wide.index])
 
 
@@ -272,12 +277,20 @@ def stacked(
     told = paper.set_index(keys)["value"].mul(100).map("{:.1f}".format)
     here = summary.set_index(keys)
     cells = [
-        f"{told.get(key, '–')}<br><b>{100 * row.mean:.1f}</b>"
-        f"<br><small>{100 * row.low:.0f}–{100 * row.high:.0f}</small>"
-        for key, row in zip(here.index, here.itertuples(), strict=True)
+        "<br>".join([told.get(key, "–"), *_figure(row, bold=True)]) for key, row in here.iterrows()
     ]
     table = pd.Series(cells, here.index).unstack(columns)
     return table.reindex(index=here.index.droplevel(columns).unique())
+
+
+def _figure(row: pd.Series, *, bold: bool = False) -> tuple[str, str]:
+    """A row of `over_seeds` in percent, as HTML: the mean, and its interval (empty if none)."""
+    mean = f"{100 * row['mean']:.1f}"
+    known = row["low"] == row["low"]
+    return (
+        f"<b>{mean}</b>" if bold else mean,
+        f"<small>{100 * row['low']:.0f}–{100 * row['high']:.0f}</small>" if known else "",
+    )
 
 
 def claims(study: str) -> dict[str, Any]:

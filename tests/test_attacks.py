@@ -15,7 +15,7 @@ from toys import Faulty, InDouble, guesses, linear, rand, small_cnn, trained_cnn
 from advlib import models
 from advlib.attacks import fgsm, ifgsm, pgd
 from advlib.attacks.contract import frozen
-from advlib.attacks.named import NAMED
+from advlib.attacks.named import NAMED, settings
 
 STEPS = {"step": 0.06, "steps": 10}  # cross a ball of eps 0.3 from any start in it
 ATTACKS = {
@@ -406,9 +406,22 @@ def test_the_attacks_that_paper_001_names_can_be_called(attack_set):
     found = NAMED[attack_set]
     radii = {name: attack.keywords["eps"] for name, attack in found.items()}
     expected = {"cifar10": {0.03, 0.1}, "fashion_mnist": {0.3}, "imagenet": {0.03, 0.1}}
-    assert set(radii.values()) == expected.get(attack_set, {0.15})
+    expected |= {"empir": {0.1}, "digits": {0.15}}
+    assert set(radii.values()) == expected[attack_set]
     restarts = {attack.keywords.get("restarts") for attack in found.values()}
     assert restarts - {None} <= {1, 3, 11}
+
+
+def test_the_steps_of_named_attacks_can_be_cut():
+    few, whole = settings("cifar10", 20), settings("cifar10")
+    assert whole == NAMED["cifar10"]
+    for name, attack in few.items():
+        expected = dict(whole[name].keywords)
+        if "steps" in expected:
+            expected["steps"] = 20
+        assert attack.keywords == expected
+    with pytest.raises(ValueError, match=r"^attack_set: "):
+        settings("nosuch")
 
 
 @every_attack

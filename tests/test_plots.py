@@ -133,6 +133,14 @@ def test_losses_have_a_line_a_defense():
     assert {"steps", "eps", "7-P1"} <= texts(figure)
 
 
+def test_accuracy_against_cost_has_a_panel_a_protocol_and_a_mark_a_defense():
+    rows = ROWS[ROWS["model"] == "base_cnn"].assign(passes=7)
+    figure = plots.accuracy_against_cost(rows, x="passes", label="passes")
+    assert {"static", "white-box", "whole", "dominant", "passes"} <= texts(figure)
+    points = figure.axes[1].collections[0].get_offsets()
+    assert points.tolist() == [[7, pytest.approx(10)], [7, pytest.approx(10)]]
+
+
 def test_many_panels_of_protocols_stand_in_two_lines():
     rows = pd.concat([ROWS.assign(model=f"attack {n}") for n in range(5)])
     figure = plots.protocols(rows, "defense")

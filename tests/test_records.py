@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from advlib import models, records
-from advlib.attacks import fgsm
+from advlib.attacks import fgsm, pgd
 from advlib.data import Split
 from advlib.evaluation import correct, craft, mean_interval
 
@@ -93,10 +93,12 @@ def test_a_table_by_protocol_has_the_papers_line_first():
     )
     table = records.by_protocol(measured, paper, index=["attack"], columns="defense")
     assert table.columns.tolist() == ["dominant"]
-    assert table["dominant"].round(6).to_dict() == {
-        ("none", "clean"): 85.0, ("pgd", "paper"): 95.0, ("pgd", "static"): 60.0,
-        ("pgd", "white-box"): 10.0,
-    }  # fmt: skip
+    assert table["dominant"].to_dict() == {
+        ("none", "clean"): "85.0<br><small>21–100</small>",
+        ("pgd", "paper"): "95.0",
+        ("pgd", "static"): "60.0<br><small>0–100</small>",
+        ("pgd", "white-box"): "10.0<br><small>10–10</small>",
+    }
 
 
 def test_the_nearest_protocol_is_the_one_that_meets_the_papers_figures():
@@ -128,6 +130,17 @@ def test_judging_adds_a_row_for_each_attack_and_protocol(digits):
     for protocol, against in (("static", base), ("white-box", network)):
         right = correct(network, craft(against, split, attack, seed=3)).float().mean().item()
         assert told.loc[protocol, "value"] == pytest.approx(right)
+
+
+def test_networks_with_one_undefended_network_are_shown_the_same_static_images(digits):
+    run = records.Run("dominant_filters", GIVEN)
+    split = Split(*(part[:20] for part in digits.test))
+    network, base = (models.build("shallow_cnn", size=16, seed=s) for s in (0, 1))
+    attack = functools.partial(pgd, eps=0.1, step=0.05, steps=2)
+    run.judge("5", network, split, {"PGD": attack}, undefended=base, seed=3, attack_seed=7)
+    right = correct(network, craft(base, split, attack, seed=7)).float().mean().item()
+    told = run.rows.set_index("protocol").loc["static"]
+    assert (told["seed"], told["value"]) == (3, pytest.approx(right))
 
 
 def test_autoattack_counts_as_white_box(claim):

@@ -27,6 +27,13 @@ NAMED: dict[str, dict[str, functools.partial]] = {
         "IFGSM-v1": functools.partial(_IFGSM, eps=0.1),
         "IFGSM-v2": functools.partial(_IFGSM, eps=0.03),
     },
+    # Table 4 takes those of EMPIR (Sen et al. 2020): step and steps from its code; its eps is not
+    # stated, 0.1 is the larger of this paper's two.
+    "empir": {
+        "FGSM": functools.partial(fgsm, eps=0.1),
+        "IFGSM": functools.partial(ifgsm, eps=0.1, step=0.01, steps=40),
+        "PGD": functools.partial(pgd, eps=0.1, step=0.01, steps=40),
+    },
     "fashion_mnist": {
         "PGD-v1": functools.partial(_PGD, eps=0.3, restarts=1),
         "PGD-v2": functools.partial(_PGD, eps=0.3, restarts=11),
