@@ -24,7 +24,8 @@ NAMES = {
 }  # fmt: skip
 # Colours that differ in lightness too; the same protocol has the same colour everywhere.
 PROTOCOL_COLOURS = {
-    "clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e79", "autoattack": "#7a1f3d",
+    "clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e79", "clipped": "#4f9d69",
+    "autoattack": "#7a1f3d", "paper": "#c0392b",
 }  # fmt: skip
 
 

@@ -10,7 +10,18 @@ import foolbox
 import pytest
 import torch
 from torch import Tensor, nn
-from toys import Faulty, InDouble, guesses, linear, rand, small_cnn, trained_cnn, untouched
+from toys import (
+    Faulty,
+    InDouble,
+    Surer,
+    guesses,
+    linear,
+    rand,
+    seeded,
+    small_cnn,
+    trained_cnn,
+    untouched,
+)
 
 from advlib import models
 from advlib.attacks import fgsm, ifgsm, pgd
@@ -422,6 +433,22 @@ def test_the_steps_of_named_attacks_can_be_cut():
         assert attack.keywords == expected
     with pytest.raises(ValueError, match=r"^attack_set: "):
         settings("nosuch")
+
+
+def test_a_model_that_is_certain_is_attacked_all_the_same():
+    """Its cross-entropy has no gradient left in float32: the probabilities are exactly 0 and 1."""
+    model, images, labels = trained_cnn()
+    sure = Surer(model, 100.0)
+    loss = nn.functional.cross_entropy(sure(images), labels, reduction="none")
+    assert (loss == 0).float().mean() > 0.5
+    moved = (fgsm(sure, images, labels, eps=0.1) - images).flatten(1).abs().amax(1)
+    assert moved.min() > 0
+    left = [
+        guesses(m, pgd(m, images, labels, eps=0.1, step=0.02, steps=10, generator=seeded()))
+        .eq(labels).float().mean()
+        for m in (model, sure)
+    ]  # fmt: skip
+    assert left[1] < left[0] + 0.1
 
 
 @every_attack

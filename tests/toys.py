@@ -25,6 +25,18 @@ class InDouble(nn.Module):
         return self.network(images.double()).float()
 
 
+class Surer(nn.Module):
+    """The same guesses, with logits many times as large."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.factor * self.model(images)
+
+
 class Faulty(nn.Module):
     """Raises on the second forward pass, in the middle of an attack."""
 

@@ -6,7 +6,6 @@ All three are one loop. They differ in where it starts, how far it steps and how
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from advlib.attacks.contract import check_count, check_eps, check_inputs, check_step, frozen
@@ -160,8 +159,7 @@ def _climb(
             break
         images = images.detach().requires_grad_()
         logits = model(images).float()  # autocast may have made it bfloat16
-        loss = F.cross_entropy(logits, labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, images)
+        (gradient,) = torch.autograd.grad(logits, images, _uphill(logits.detach(), labels))
         images = images.detach()
         moved = gradient.sign_().mul_(ascent).add_(images).clamp_(lower, upper)
         if stop_when_wrong:
@@ -175,6 +173,17 @@ def _climb(
         images = moved
     result[rows] = images
     return result
+
+
+def _uphill(logits: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropy's gradient at the logits [N, K], each row divided by 1 - p(label).
+
+    The sign of what follows from it is the same; but the gradient itself vanishes in float32 where
+    a model is sure of the label, and such an image would never be moved.
+    """
+    label = labels[:, None]
+    others = logits.scatter(1, label, -torch.inf).softmax(1)
+    return others.scatter_(1, label, -1.0)
 
 
 def _stride(device: torch.device) -> int:

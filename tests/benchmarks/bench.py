@@ -25,9 +25,11 @@ from art.attacks.evasion.projected_gradient_descent import (
 )
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as v2
 
-from advlib import cache, data, models
+from advlib import augmentation, cache, data, models
 from advlib.attacks import jsma, pgd
 from advlib.attacks.contract import frozen
 from advlib.attacks.jsma import EDGE, best_pair, saliency
@@ -39,7 +41,7 @@ from advlib.training import autocast, fit
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 EPS, STEP, STEPS = 0.3, 0.01, 40  # Madry et al. 2018 on MNIST
 README = Path(__file__).parents[2] / "README.md"
-COLUMNS = ("ours", "torchattacks", "foolbox", "ART", "torchvision", "the whole")
+COLUMNS = ("ours", "torchattacks", "foolbox", "ART", "torchvision", "DataLoader", "the whole")
 
 
 class Case(NamedTuple):
@@ -65,6 +67,7 @@ def main() -> None:
     )
     cases += [on_cnn, on_resnet, pair_search(resnet, photos[:64], of_photos[:64])]
     cases += [altered_images(photos), altered_epoch(photos, of_photos)]
+    cases += [augmented_epoch(photos, of_photos)]
     report = "\n".join(
         [
             *table(cases),
@@ -269,6 +272,58 @@ def altered_epoch(photos: Tensor, labels: Tensor, count: int = 5000) -> Case:
     seconds = medians({"ours": ours, "the whole": whole}, rounds=3)
     what = f"An epoch on {count:,} images and their altered selves, cifar_conv"
     return Case(what, seconds, target=1.1)
+
+
+def augmented_epoch(photos: Tensor, labels: Tensor, count: int = 256) -> Case:
+    """Training ResNet-50 on augmented images; the peer is the usual float32 loop on a DataLoader.
+
+    Milliseconds an image. The loop's worker processes augment image by image with torchvision.
+    """
+    train = data.Split(photos[:count].mul(255).to(torch.uint8), labels[:count])
+    model = models.build("resnet50", channels=3, size=32).to(DEVICE)
+    seeds = itertools.count()  # what was trained before is not trained again
+    change = transforms.Compose(
+        [
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomAffine(15, (0.1, 0.1), (0.9, 1.1), 10),
+            transforms.ColorJitter(brightness=0.2),
+            transforms.ToDtype(torch.float32, scale=True),
+            transforms.GaussianNoise(sigma=0.02),
+        ]
+    )
+    pairs = [(image, int(label)) for image, label in zip(*(t.cpu() for t in train), strict=True)]
+    loader = DataLoader(
+        pairs, 128, shuffle=True, num_workers=os.cpu_count() or 1, persistent_workers=True,
+        collate_fn=functools.partial(augmented_batch, change=change),
+    )  # fmt: skip
+    peer = models.build("resnet50", channels=3, size=32).to(DEVICE)
+    peer = peer.to(memory_format=torch.contiguous_format).train()
+    descent = torch.optim.Adam(peer.parameters())
+
+    def ours() -> None:
+        fit(
+            model, train, epochs=1, optimizer="adam", prepare=augmentation.varied(),
+            seed=next(seeds),
+        )  # fmt: skip
+
+    def loop() -> None:
+        for images, goals in loader:
+            loss = nn.functional.cross_entropy(peer(images.to(DEVICE)), goals.to(DEVICE))
+            descent.zero_grad()
+            loss.backward()
+            descent.step()
+
+    seconds = medians({"ours": ours, "DataLoader": loop}, rounds=3)
+    each = {who: taken / count for who, taken in seconds.items()}
+    return Case(f"Training ResNet-50 an image, {count} augmented of 3x32x32", each, target=0.4)
+
+
+def augmented_batch(
+    pairs: list[tuple[Tensor, int]], change: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """What a DataLoader's worker makes of a batch."""
+    images, labels = zip(*pairs, strict=True)
+    return torch.stack([change(image) for image in images]), torch.tensor(labels)
 
 
 def medians(
