@@ -277,7 +277,7 @@ def altered_epoch(photos: Tensor, labels: Tensor, count: int = 5000) -> Case:
     def whole() -> None:
         adversarial.harden(model, twice, epochs=1, seed=next(seeds))
 
-    seconds = medians({"ours": ours, "the whole": whole}, rounds=3)
+    seconds = medians({"ours": ours, "the whole": whole}, rounds=7)
     what = f"An epoch on {count:,} images and their altered selves, cifar_conv"
     return Case(what, seconds, target=1.1)
 
