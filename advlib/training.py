@@ -50,6 +50,7 @@ def fit(
     lr: float = 1e-3,
     groups: Mapping[str, Mapping[str, float]] | None = None,
     schedule: str = "constant",
+    plateau: tuple[float, int] | None = None,
     patience: int | None = None,
     prepare: Prepare | None = None,
     replays: int = 1,
@@ -68,6 +69,8 @@ def fit(
         epochs: passes over `train`, at most.
         optimizer, schedule: names, keys of `OPTIMIZERS` and `SCHEDULES`.
         groups: options (lr, weight_decay) for the parameters whose names start with a prefix.
+        plateau: (factor, epochs): multiply the rate by the factor when the validation loss has not
+            fallen for more than that many epochs; needs the constant schedule.
         patience: stop after this many epochs without a better validation accuracy; None = never.
         prepare: changes each batch's images and labels before they are learned.
         replays: times that each batch is prepared and learned in a row (Shafahi et al. 2019).
@@ -91,12 +94,16 @@ def fit(
         raise ValueError(f"lr: must be above 0, got {lr}")
     if patience is not None and validation is None:
         raise ValueError("patience: early stopping needs a validation split")
+    if plateau is not None:
+        check_plateau(*plateau)
+        if validation is None or schedule != "constant":
+            raise ValueError("plateau: needs a validation split and the constant schedule")
     if not len(train.images):
         raise ValueError("train: holds no images")
     state, notes = cache.remember(
         _fit, model, train, epochs=epochs, validation=validation, batch_size=batch_size,
-        optimizer=optimizer, lr=lr, groups=groups or {}, schedule=schedule, patience=patience,
-        prepare=prepare, replays=replays, dropout=dropout, seed=seed,
+        optimizer=optimizer, lr=lr, groups=groups or {}, schedule=schedule, plateau=plateau,
+        patience=patience, prepare=prepare, replays=replays, dropout=dropout, seed=seed,
     )  # fmt: skip
     model.load_state_dict(state)
     model.eval()
@@ -107,6 +114,13 @@ def check_optimizer(name: str) -> None:
     """Raise ValueError if no optimizer goes by this name."""
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer: must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+
+
+def check_plateau(factor: float, epochs: int) -> None:
+    """Raise ValueError unless a plateau of so many epochs can multiply the rate by `factor`."""
+    if not 0 < factor < 1:
+        raise ValueError(f"plateau: the factor must lie in (0, 1), got {factor}")
+    check_count("plateau", epochs)
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -129,6 +143,7 @@ def _fit(
     lr: float,
     groups: Mapping[str, Mapping[str, float]],
     schedule: str,
+    plateau: tuple[float, int] | None,
     patience: int | None,
     prepare: Prepare | None,
     replays: int,
@@ -141,9 +156,14 @@ def _fit(
     count = len(train.images)
     batches = math.ceil(count / batch_size) * replays
     descent = OPTIMIZERS[optimizer](_parameter_groups(model, groups), lr)
-    pace = torch.optim.lr_scheduler.LambdaLR(
-        descent, lambda step: SCHEDULES[schedule](step / (epochs * batches))
-    )
+    if plateau is None:
+        pace = torch.optim.lr_scheduler.LambdaLR(
+            descent, lambda step: SCHEDULES[schedule](step / (epochs * batches))
+        )
+    else:
+        pace = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            descent, factor=plateau[0], patience=plateau[1]
+        )
     curves: list[dict[str, float]] = []
     best, best_state, waited = -1.0, None, 0
     progress = tqdm(total=epochs * batches, desc="fit", unit="batch", leave=False)
@@ -167,7 +187,8 @@ def _fit(
                 descent.zero_grad()
                 loss.backward()
                 descent.step()
-                pace.step()
+                if plateau is None:
+                    pace.step()
                 hits = (logits.argmax(1) == _classes(labels)).sum()
                 totals += torch.stack([loss.detach() * len(rows), hits])
                 progress.update()
@@ -175,6 +196,8 @@ def _fit(
             row = {"epoch": epoch, "loss": loss, "accuracy": accuracy}
             if validation is not None:
                 row["validation_loss"], row["validation_accuracy"] = _score(model, validation)
+            if plateau is not None:
+                pace.step(row["validation_loss"])
             curves.append(row)
             progress.set_postfix({k: f"{v:.4f}" for k, v in row.items() if k != "epoch"})
             if validation is None:

@@ -46,6 +46,7 @@ def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
     [
         ("vgg16", 32, 3, 14.72), ("vgg16_bn", 32, 3, 14.73), ("wide_resnet28_10", 32, 3, 36.48),
         ("mobilenet_v2", 32, 3, 2.24), ("cifar_conv", 32, 3, 0.466), ("fmnist_conv", 28, 1, 0.710),
+        ("mnist_conv", 28, 1, 1.200),
     ],
 )  # fmt: skip
 def test_the_other_networks_have_their_known_size(name, size, channels, millions):

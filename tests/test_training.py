@@ -1,4 +1,5 @@
 import copy
+import itertools
 
 import pytest
 import torch
@@ -96,6 +97,26 @@ def test_fine_tuning_schedules_start_slowly(schedule):
     assert training.SCHEDULES[schedule](0.0) == 0.0
 
 
+def test_a_plateau_lowers_the_rate_after_its_patience(digits):
+    contrary = Split(digits.test.images, (digits.test.labels + 1) % 10)  # its loss only rises
+    weights = []
+
+    def note(model, images, labels, share, generator):
+        if (6 * share) == round(6 * share):
+            weights.append(model.network[0].weight.detach().clone())
+        return images, labels
+
+    training._fit(
+        models.build("shallow_cnn", size=16), digits.train, epochs=6, validation=contrary,
+        batch_size=100, optimizer="adam", lr=0.001, groups={}, schedule="constant",
+        plateau=(1e-8, 1), patience=None, prepare=note, replays=1, dropout=True, seed=0,
+    )  # fmt: skip
+    moved = [(b - a).abs().max().item() for a, b in itertools.pairwise(weights)]
+    # The first epoch sets the mark, the second and third miss it, the fourth is learned no more.
+    assert min(moved[:3]) > 1e-4
+    assert max(moved[3:]) < 1e-6
+
+
 def test_replays_show_each_batch_several_times_in_a_row(digits):
     seen = []
 
@@ -107,7 +128,8 @@ def test_replays_show_each_batch_several_times_in_a_row(digits):
     model = models.build("shallow_cnn", size=16)
     curves = training._fit(
         model, few, epochs=2, validation=None, batch_size=20, optimizer="sgd", lr=0.01, groups={},
-        schedule="constant", patience=None, prepare=note, replays=3, dropout=True, seed=0,
+        schedule="constant", plateau=None, patience=None, prepare=note, replays=3, dropout=True,
+        seed=0,
     )[1]["curves"]  # fmt: skip
     assert [len(labels) for labels, _ in seen] == 2 * [20, 20, 20, 20, 20, 20, 10, 10, 10]
     assert all(seen[i][0] == seen[i - i % 3][0] for i in range(18))
@@ -124,6 +146,9 @@ def test_replays_show_each_batch_several_times_in_a_row(digits):
         ({"schedule": "steps"}, "schedule"),
         ({"lr": 0.0}, "lr"),
         ({"patience": 2}, "patience"),
+        ({"plateau": (1.0, 3)}, "plateau"),
+        ({"plateau": (0.1, 0)}, "plateau"),
+        ({"plateau": (0.1, 3)}, "plateau"),  # without a validation split
         ({"groups": {"head": {"lr": 0.1}}}, "groups"),
     ],
 )

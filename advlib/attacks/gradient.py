@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from advlib.attacks import losses
 from advlib.attacks.contract import check_count, check_eps, check_inputs, check_step, frozen
 
 
@@ -18,6 +19,7 @@ def fgsm(
     *,
     eps: float | Tensor,
     targeted: bool = False,
+    loss: losses.Loss = losses.cross_entropy,
 ) -> Tensor:
     """Fast gradient sign method (Goodfellow, Shlens and Szegedy 2015): one step of size `eps`.
 
@@ -25,7 +27,7 @@ def fgsm(
     """
     return _attack(
         model, images, labels, eps=eps, step=eps, steps=1, restarts=1, random_start=False,
-        targeted=targeted, stop_when_wrong=False, generator=None,
+        targeted=targeted, stop_when_wrong=False, loss=loss, generator=None,
     )  # fmt: skip
 
 
@@ -39,6 +41,7 @@ def ifgsm(
     steps: int,
     targeted: bool = False,
     stop_when_wrong: bool = False,
+    loss: losses.Loss = losses.cross_entropy,
 ) -> Tensor:
     """Iterated FGSM, the basic iterative method (Kurakin, Goodfellow and Bengio 2017).
 
@@ -47,7 +50,7 @@ def ifgsm(
     check_step(step)
     return _attack(
         model, images, labels, eps=eps, step=step, steps=steps, restarts=1, random_start=False,
-        targeted=targeted, stop_when_wrong=stop_when_wrong, generator=None,
+        targeted=targeted, stop_when_wrong=stop_when_wrong, loss=loss, generator=None,
     )  # fmt: skip
 
 
@@ -63,9 +66,10 @@ def pgd(
     random_start: bool = True,
     targeted: bool = False,
     stop_when_wrong: bool = False,
+    loss: losses.Loss = losses.cross_entropy,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Projected gradient descent (Madry et al. 2018) on the cross-entropy, in the L-inf ball.
+    """Projected gradient descent (Madry et al. 2018) in the L-inf ball.
 
     Args:
         model: maps float32 images [N, C, H, W] in [0, 1] to logits [N, K]; in evaluation mode.
@@ -82,6 +86,7 @@ def pgd(
         stop_when_wrong: leave an image as soon as the model gets it wrong (or, if `targeted`,
             reaches the target). For a success rate this is the same attack, many times faster;
             the images that it returns lie no deeper in the wrong class than needed.
+        loss: what to climb, one of `attacks.losses` or a function like them.
         generator: source of the random starts, on the CPU or on the images' device.
 
     Returns:
@@ -93,7 +98,7 @@ def pgd(
     check_step(step)
     return _attack(
         model, images, labels, eps=eps, step=step, steps=steps, restarts=restarts,
-        random_start=random_start, targeted=targeted, stop_when_wrong=stop_when_wrong,
+        random_start=random_start, targeted=targeted, stop_when_wrong=stop_when_wrong, loss=loss,
         generator=generator,
     )  # fmt: skip
 
@@ -110,6 +115,7 @@ def _attack(
     random_start: bool,
     targeted: bool,
     stop_when_wrong: bool,
+    loss: losses.Loss,
     generator: torch.Generator | None,
 ) -> Tensor:
     check_inputs(model, images, labels)
@@ -132,7 +138,7 @@ def _attack(
                 noise = _uniform(start.shape, generator, start.device)
                 start = (start + noise * eps[todo]).clamp_(low, high)
             found = _climb(
-                model, start, goal, low, high, ascent[todo], steps, targeted, stop_when_wrong
+                model, start, goal, low, high, ascent[todo], steps, targeted, stop_when_wrong, loss
             )
             adversarial[todo] = found
             if run + 1 < restarts:
@@ -150,6 +156,7 @@ def _climb(
     steps: int,
     targeted: bool,
     stop_when_wrong: bool,
+    loss: losses.Loss,
 ) -> Tensor:
     """Take `steps` sign-gradient steps from `images`, each clamped to [lower, upper]."""
     result = images.clone()
@@ -159,7 +166,7 @@ def _climb(
             break
         images = images.detach().requires_grad_()
         logits = model(images).float()  # autocast may have made it bfloat16
-        (gradient,) = torch.autograd.grad(logits, images, _uphill(logits.detach(), labels))
+        (gradient,) = torch.autograd.grad(logits, images, loss(logits.detach(), labels))
         images = images.detach()
         moved = gradient.sign_().mul_(ascent).add_(images).clamp_(lower, upper)
         if stop_when_wrong:
@@ -173,17 +180,6 @@ def _climb(
         images = moved
     result[rows] = images
     return result
-
-
-def _uphill(logits: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy's gradient at the logits [N, K], each row divided by 1 - p(label).
-
-    The sign of what follows from it is the same; but the gradient itself vanishes in float32 where
-    a model is sure of the label, and such an image would never be moved.
-    """
-    label = labels[:, None]
-    others = logits.scatter(1, label, -torch.inf).softmax(1)
-    return others.scatter_(1, label, -1.0)
 
 
 def _stride(device: torch.device) -> int:
