@@ -98,6 +98,7 @@ def load(
     name: one of
         `digits`: scikit-learn's 1,797 embedded digits; needs no file and no network;
         `mnist`, `fashion_mnist`, `cifar10`, `oxford_pets` (cat against dog): downloaded once;
+        `imagenet`: its validation images, which you put in `root()`/imagenet/val/class/ yourself;
         `folder:PATH`: images in PATH/class/, or in PATH/train/class/ and PATH/test/class/;
         `parquet:PATH`: Hugging Face layout, train*.parquet and test*.parquet in PATH, with the
         columns `image` (an encoded file in its field `bytes`) and `label` (a whole number).
@@ -132,8 +133,9 @@ def check(name: str) -> None:
     Raises ValueError if `name` is of no allowed form, DataError if its PATH is no folder.
     """
     kind, _, path = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if not (name == "digits" or kind == name in DOWNLOADS or (kind in FILES and path)):
-        allowed = ", ".join(("digits", *DOWNLOADS, *(f"{kind}:PATH" for kind in FILES)))
+    known = ("digits", *DOWNLOADS, *PROVIDED)
+    if not (name in known or (kind in FILES and path)):
+        allowed = ", ".join((*known, *(f"{kind}:PATH" for kind in FILES)))
         raise ValueError(f"dataset must be one of {allowed}; got {name!r}")
     if path and not Path(path).expanduser().is_dir():
         raise DataError(f"dataset {name!r}: there is no folder {path}. {ALTERNATIVES}")
@@ -146,6 +148,8 @@ def stamp(name: str) -> str:
     """
     check(name)
     _, _, path = name.partition(":")
+    if name in PROVIDED:
+        path = root() / PROVIDED[name]
     if not path:
         return name
     files = sorted(file for file in Path(path).expanduser().rglob("*") if file.is_file())
@@ -267,6 +271,14 @@ def _open(name: str, base: str | Path | None) -> Source:
     if kind in FILES:
         return FILES[kind](Path(path).expanduser())
     base = root() if base is None else Path(base).expanduser()
+    if name in PROVIDED:
+        folder = base / PROVIDED[name]
+        if not folder.is_dir():
+            raise DataError(
+                f"dataset {name!r} cannot be downloaded freely: put its images in {folder}, a "
+                f"folder for each class. {ALTERNATIVES}"
+            )
+        return _folder(folder)
     folder = base / DOWNLOADS[name].folder
     if not folder.exists():
         _download(name, base)
@@ -436,6 +448,7 @@ DOWNLOADS = {
     "oxford_pets": Download("OxfordIIITPet", "oxford-iiit-pet", _oxford_pets),
 }
 FILES = {"folder": _folder, "parquet": _parquet}
+PROVIDED = {"imagenet": "imagenet/val"}  # class folders that the user puts there
 
 
 def _download(name: str, base: Path) -> None:

@@ -133,6 +133,14 @@ def check_weights(name: str, weights: str) -> None:
         )
 
 
+def class_names(name: str) -> list[str]:
+    """The names of ImageNet's 1,000 classes, if this is torchvision's network; else []."""
+    library, _, which = name.partition(":")
+    if library != "torchvision":
+        return []
+    return list(torchvision.models.get_model_weights(which).DEFAULT.meta.get("categories", []))
+
+
 @torch.no_grad()
 def summary(model: nn.Module, *, channels: int = 1, size: int = 28) -> pd.DataFrame:
     """Layers in the order they run, as columns layer, output (C x H x W) and parameters."""

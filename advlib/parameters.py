@@ -19,7 +19,9 @@ from advlib import data, models
 from advlib.attacks.contract import check_count, check_eps, check_step
 from advlib.attacks.jsma import check_gamma, check_theta
 from advlib.attacks.named import check_attack_set
+from advlib.attacks.patch import check_rotation, check_scale
 from advlib.defenses import patch_augmentation
+from advlib.defenses.distillation import check_temperature
 from advlib.training import check_optimizer
 
 # Defenses that the study of altered patches compares.
@@ -117,6 +119,18 @@ def _models(name: str, values: list[str]) -> None:
         models.check(value)
 
 
+def _patch_scale(name: str, values: list[float]) -> None:
+    check_scale(values)
+
+
+def _patch_rotation(name: str, value: float) -> None:
+    check_rotation(value)
+
+
+def _temperature(name: str, value: float) -> None:
+    check_temperature(value)
+
+
 def _eps(name: str, value: float) -> None:
     check_eps(value)
     if value == 0:
@@ -179,12 +193,12 @@ def _share(name: str, value: float) -> None:
         raise ValueError(f"{name}: must lie in (0, 1], got {value}")
 
 
-def _held_out(name: str, value: float) -> None:
+def _fraction(name: str, value: float) -> None:
     if not 0 < value < 1:
         raise ValueError(f"{name}: must lie in (0, 1), got {value}")
 
 
-def _seeds(name: str, values: list[int]) -> None:
+def _distinct(name: str, values: list[int]) -> None:
     _some(name, values)
     if any(not isinstance(v, int) or v < 0 for v in values) or len(set(values)) < len(values):
         raise ValueError(f"{name}: must be distinct whole numbers from 0 on, got {values}")
@@ -218,7 +232,7 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "test_images": _count_or_zero,
     "attacked_images": _count_or_zero,
     "search_images": check_count,
-    "validation": _held_out,
+    "validation": _fraction,
     "model": _model,
     "weights": _each(_weights),
     "others": _each(_other),
@@ -266,8 +280,32 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "gamma_curve": _each(_gamma),
     "step": _step,
     "steps": check_count,
+    "shown": _distinct,
+    "targets": _distinct,
+    "patch_sizes": _each(check_count),
+    "size_curve": _each(check_count),
+    "patch_steps": check_count,
+    "patch_batch": check_count,
+    "patch_step": _step,
+    "patch_scale": _patch_scale,
+    "patch_rotation": _patch_rotation,
+    "distilled_on": _dataset,
+    "distilled_label": _any,
+    "distilled_size": check_count,
+    "distilled_images": _count_or_zero,
+    "distilled_validation": _fraction,
+    "distilled_model": _model,
+    "distilled_epochs": check_count,
+    "distilled_batch": check_count,
+    "distilled_lr": _rate,
+    "distilled_attacked": _count_or_zero,
+    "plateau_factor": _fraction,
+    "plateau_epochs": check_count,
+    "temperature": _temperature,
+    "temperatures": _each(_temperature),
+    "curve_images": check_count,
     "train_steps": check_count,
     "share": _share,
     "shares": _each(_share),
-    "seeds": _seeds,
+    "seeds": _distinct,
 }

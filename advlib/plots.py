@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -24,8 +25,8 @@ NAMES = {
 }  # fmt: skip
 # Colours that differ in lightness too; the same protocol has the same colour everywhere.
 PROTOCOL_COLOURS = {
-    "clean": "#9aa5b1", "static": "#e3a008", "white-box": "#1f4e79", "clipped": "#4f9d69",
-    "autoattack": "#7a1f3d", "paper": "#c0392b",
+    "clean": "#9aa5b1", "static": "#e3a008", "float32": "#8e6bb0", "clipped": "#4f9d69",
+    "white-box": "#1f4e79", "adaptive": "#2a9d9d", "autoattack": "#7a1f3d", "paper": "#c0392b",
 }  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def accuracy_against_eps(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     return figure
 
 
-def accuracy_against(panels: Mapping[str, pd.DataFrame]) -> Figure:
+def accuracy_against(panels: Mapping[str, pd.DataFrame], *, label: str = "accuracy, %") -> Figure:
     """Accuracy against a setting of an attack, a panel a setting, a line a defense.
 
     `panels` are rows by the name of the column that varies; bands span the seeds.
@@ -99,7 +100,7 @@ def accuracy_against(panels: Mapping[str, pd.DataFrame]) -> Figure:
             style="defense", markers=True, dashes=False, errorbar=("pi", 100), ax=axis,
             palette="colorblind", legend=bool(axis is axes[0, 0]),
         )  # fmt: skip
-        axis.set(title=", ".join(map(_name, rows["attack"].unique())), ylabel="accuracy, %")
+        axis.set(title=", ".join(map(_name, rows["attack"].unique())), ylabel=label)
         axis.set_ylim(-3, 103)
         axis.xaxis.get_major_locator().set_params(nbins=5)
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -218,17 +219,102 @@ def histogram(counts: Tensor, chosen: Tensor, title: str) -> Figure:
 def examples(images: Mapping[str, Tensor], captions: Mapping[str, Sequence[str]]) -> Figure:
     """Rows of images [N, C, H, W] in [0, 1], each row under its name, with a caption an image."""
     count = min(len(row) for row in images.values())
-    height = 7.5 / count * (1.3 if any(itertools.chain(*captions.values())) else 1.03)
+    width = min(7.5, 1.9 * count)
+    height = width / count * (1.3 if any(itertools.chain(*captions.values())) else 1.03)
     figure, axes = plt.subplots(
-        len(images), count, figsize=(7.5, height * len(images)), squeeze=False
+        len(images), count, figsize=(width, height * len(images)), squeeze=False
     )
     for line, (name, row) in zip(axes, images.items(), strict=True):
         for axis, image, caption in zip(line, row, captions[name], strict=False):
-            pixels = image.cpu().permute(1, 2, 0).squeeze(-1).numpy()
-            axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
+            axis.imshow(_picture(image), cmap="gray", vmin=0, vmax=1)
             axis.set_title(caption, size=7, pad=2)
             axis.set(xticks=[], yticks=[])
         line[0].set_ylabel(name, size=8)
+    return figure
+
+
+def guesses(
+    images: Tensor, told: Sequence[Sequence[tuple[str, float]]], titles: Sequence[str]
+) -> Figure:
+    """Images [N, C, H, W] in [0, 1], two a line, each with its likeliest classes as bars.
+
+    `told` holds the classes' names and probabilities of each image, the likeliest first.
+    """
+    lines = -(-len(images) // 2)
+    figure, axes = plt.subplots(
+        lines, 4, figsize=(7.5, 1.75 * lines), squeeze=False,
+        gridspec_kw={"width_ratios": [1, 1.1, 1, 1.1]},
+    )  # fmt: skip
+    for axis in axes.flat[2 * len(images) :]:
+        axis.set_axis_off()
+    pairs = axes.reshape(-1, 2)
+    for (left, right), image, classes, title in zip(pairs, images, told, titles, strict=False):
+        left.imshow(_picture(image), cmap="gray", vmin=0, vmax=1)
+        left.set(xticks=[], yticks=[])
+        left.set_title(title, size=8)
+        names, shares = zip(*classes, strict=True)
+        right.barh(range(len(names)), [100 * share for share in shares], color="#a9c7e4")
+        right.set_yticks([])
+        for place, name in enumerate(names):
+            right.text(2, place, name, va="center", size=7)
+        right.invert_yaxis()
+        right.set_xlim(0, 100)
+        right.tick_params(labelsize=6)
+    for axis in axes[-1, 1::2]:
+        axis.set_xlabel("probability, %", size=7)
+    return figure
+
+
+def errors_against_eps(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
+    """Error against eps: a panel a metric, a line a network and unit, the paper's in grey."""
+    metrics = list(rows["metric"].unique())
+    figure, axes = plt.subplots(1, len(metrics), figsize=(7.5, 3.6), sharey=True, squeeze=False)
+    models = list(dict.fromkeys(rows["model"]))
+    colours = dict(zip(models, sns.color_palette("colorblind", len(models)), strict=True))
+    for axis, metric in zip(axes[0], metrics, strict=True):
+        for (model, units), part in rows[rows["metric"] == metric].groupby(
+            ["model", "units"], sort=False
+        ):
+            dash = "o-" if units == "normalised" else "s:"
+            means = part.groupby("eps")["value"].mean() * 100
+            axis.plot(
+                means.index, means, dash, color=colours[model], markersize=4,
+                label=f"{_name(model)}, {units} units",
+            )  # fmt: skip
+        for (model, part), mark in zip(
+            paper[paper["metric"] == metric].groupby("model", sort=False), "x+", strict=False
+        ):
+            axis.plot(
+                part["eps"], part["value"] * 100, f"{mark}--", color="grey",
+                label=f"{_name(model)}, paper",
+            )  # fmt: skip
+        axis.set(title=metric, xlabel="eps", ylim=(-3, 103))
+    axes[0, 0].set_ylabel("error, %")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def masking(rows: pd.DataFrame) -> Figure:
+    """What grows with the temperature: accuracy by protocol, vanished gradients, and the margin.
+
+    `rows` have a `temperature`; metrics accuracy, zero gradients and margin.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.2))
+    for protocol, part in rows[rows["metric"] == "accuracy"].groupby("protocol", sort=False):
+        means = part.groupby("temperature")["value"].mean() * 100
+        left.plot(means.index, means, "o-", color=PROTOCOL_COLOURS[protocol], label=protocol)
+    vanished = rows[rows["metric"] == "zero gradients"].groupby("temperature")["value"].mean()
+    left.plot(vanished.index, vanished * 100, "k:", label="gradients that are 0")
+    left.set(xlabel="temperature", ylabel="% of the images", ylim=(-3, 103))
+    margin = rows[rows["metric"] == "margin"].groupby("temperature")["value"].mean()
+    right.plot(margin.index, margin, "o-", color="#1f4e79")
+    right.axhline(103, color="black", linewidth=1, linestyle=":")
+    right.set(xlabel="temperature", ylabel="median margin of the logits", yscale="log")
+    for axis in (left, right):
+        axis.set_xscale("log")
+        axis.set_xticks(margin.index, [f"{t:g}" for t in margin.index])
+        axis.minorticks_off()
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -276,14 +362,16 @@ def protocol_curves(
     for axis, panel in zip(axes[0], panels, strict=True):
         for protocol, part in rows[rows[by] == panel].groupby("protocol", sort=False):
             means = part.groupby(x)["value"].mean() * 100
-            axis.plot(means.index, means, "o-", label=protocol, color=PROTOCOL_COLOURS[protocol])
+            dash = "x--" if protocol in ("paper", "adaptive") else "o-"  # may cover another line
+            axis.plot(means.index, means, dash, label=protocol, color=PROTOCOL_COLOURS[protocol])
         axis.set(title=_name(panel), xlabel=label, ylim=(-3, 103))
         if log:
             axis.set_xscale("log")
             axis.set_xticks(means.index, [f"{tick:g}" for tick in means.index], minor=False)
             axis.minorticks_off()
     axes[0, 0].set_ylabel("accuracy, %")
-    axes[0, -1].legend(loc="best")
+    lines = {line.get_label(): line for axis in axes[0] for line in axis.lines}
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -340,6 +428,11 @@ def costs(timings: pd.DataFrame) -> Figure:
         axis.bar_label(bars, fmt="%.0f", padding=2, size=8)
     axis.legend(title="", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def _picture(image: Tensor) -> np.ndarray:
+    """[C, H, W] as matplotlib wants it."""
+    return image.cpu().permute(1, 2, 0).squeeze(-1).numpy()
 
 
 def _name(key: str) -> str:

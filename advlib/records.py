@@ -37,7 +37,10 @@ COLUMNS = (
 )  # fmt: skip
 
 # The lines of a table that shows several protocols, in this order.
-LINES = ("clean", "noise", "transfer", *PROTOCOLS, "clipped", "autoattack")
+LINES = (
+    "clean", "noise", "transfer", "static", "float32", "clipped", "white-box", "adaptive",
+    "autoattack",
+)  # fmt: skip
 
 VERDICTS = (
     "holds",
@@ -305,16 +308,18 @@ def verdicts(study: str, rows: pd.DataFrame) -> pd.DataFrame:
 
     A claim holds where each of its conditions does. A condition compares the mean of the rows
     that it selects with a number, or with the mean of other rows plus a margin. Where the paper
-    itself measured under `static`, `white-box` rows overrule the `static` ones: a claim that they
-    do not bear out "holds only under the paper's protocol".
+    itself measured under another protocol, `white-box` rows overrule its own: a claim that they do
+    not bear out "holds only under the paper's protocol".
     """
     table, known = [], claims(study)
     for claim in known["claim"]:
-        outcomes = {p: _outcome(claim["condition"], rows, p) for p in ("static", "white-box")}
+        protocols = dict.fromkeys(("static", known["protocol"], "white-box"))
+        outcomes = {p: _outcome(claim["condition"], rows, p) for p in protocols}
         passed = {p: [ok for ok, _ in found] for p, found in outcomes.items()}
-        if not any(passed.values()):
+        deciding = passed[known["protocol"]] or passed["white-box"]
+        if not deciding:
             verdict = "not tested here"
-        elif not all(passed[known["protocol"]] or passed["white-box"]):
+        elif not all(deciding):
             verdict = "does not hold"
         elif not all(passed["white-box"]):
             verdict = "holds only under the paper's protocol"

@@ -292,6 +292,17 @@ def test_folder_round_trip(tmp_path):
         assert found == wanted
 
 
+def test_imagenet_is_the_folder_that_the_user_filled(tmp_path, monkeypatch):
+    monkeypatch.setenv("ADVLIB_DATA", str(tmp_path))
+    data.check("imagenet")
+    with pytest.raises(data.DataError, match=r"imagenet/val, a folder for each class"):
+        load("imagenet")
+    empty = data.stamp("imagenet")
+    class_folders(tmp_path / "imagenet/val")
+    assert load("imagenet").fingerprint == load(f"folder:{tmp_path}/imagenet/val").fingerprint
+    assert data.stamp("imagenet") != empty
+
+
 def test_folder_with_its_own_test_part(tmp_path):
     class_folders(tmp_path / "train", (6, 6))
     class_folders(tmp_path / "test", (2, 3), size=9)

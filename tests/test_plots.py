@@ -153,3 +153,45 @@ def test_names_replace_keys_in_tables_only():
     assert set(named["model"]) == {"shallow", "base"}
     assert set(named["eps"]) == {"0.1", "0.3"}
     assert set(ROWS["model"]) == {"shallow_cnn", "base_cnn"}
+
+
+def test_guesses_have_a_bar_a_class_beside_each_image():
+    told = [[("cat", 0.7), ("dog", 0.2)], [("dog", 0.9), ("cat", 0.1)], [("dog", 0.5)]]
+    figure = plots.guesses(torch.rand(3, 3, 8, 8), told, ["a", "b", "c"])
+    images, bars = figure.axes[0::2], figure.axes[1::2]
+    assert [axis.get_title() for axis in images] == ["a", "b", "c", ""]
+    assert [[bar.get_width() for bar in axis.patches] for axis in bars] == [
+        [pytest.approx(100 * share) for _, share in classes] for classes in (*told, [])
+    ]
+    assert [text.get_text() for text in bars[1].texts] == ["dog", "cat"]
+
+
+def test_errors_have_a_line_a_network_and_unit_and_the_papers():
+    rows = pd.DataFrame(
+        {
+            "model": ["ours"] * 4, "units": ["pixel", "pixel", "normalised", "normalised"],
+            "eps": [0.01, 0.1] * 2, "metric": "top-1 error", "value": [0.2, 0.9, 0.1, 0.5],
+        }
+    )  # fmt: skip
+    told = rows[rows["units"] == "pixel"].assign(model="theirs")
+    (axis,) = plots.errors_against_eps(rows, told).axes
+    assert [line.get_label() for line in axis.lines] == [
+        "ours, pixel units", "ours, normalised units", "theirs, paper"
+    ]  # fmt: skip
+    assert axis.lines[1].get_ydata().tolist() == [10, 50]
+
+
+def test_masking_shows_accuracy_vanished_gradients_and_the_margin():
+    rows = pd.DataFrame(
+        {
+            "temperature": [1.0, 100.0] * 3,
+            "metric": ["accuracy"] * 2 + ["zero gradients"] * 2 + ["margin"] * 2,
+            "protocol": ["float32"] * 2 + ["none"] * 4,
+            "value": [0.1, 0.9, 0.0, 0.8, 5.0, 400.0],
+        }
+    )
+    left, right = plots.masking(rows).axes
+    assert {line.get_label(): line.get_ydata().tolist() for line in left.lines} == {
+        "float32": [10, 90], "gradients that are 0": [0, 80]
+    }  # fmt: skip
+    assert right.lines[0].get_ydata().tolist() == [5, 400]

@@ -190,6 +190,18 @@ def test_what_static_images_alone_bear_out_is_no_claim_of_a_white_box_paper(clai
     claim["protocol"] = "white-box"
     measured = rows(static=[0.99], white_box=[0.1])
     assert records.verdicts("any", measured)["verdict"].tolist() == ["does not hold"]
+    measured = rows(static=[0.99])
+    assert records.verdicts("any", measured)["verdict"].tolist() == ["not tested here"]
+
+
+def test_a_paper_may_have_a_protocol_of_its_own(claim):
+    claim["protocol"] = "float32"
+    measured = pd.concat(
+        [rows(static=[0.2]), rows(static=[0.99]).assign(protocol="float32"), rows(white_box=[0.1])]
+    )
+    (told,) = records.verdicts("any", measured).to_dict("records")
+    assert told["verdict"] == "holds only under the paper's protocol"
+    assert [told[p][:4] for p in ("static", "float32", "white-box")] == ["20.0", "99.0", "10.0"]
 
 
 def test_a_condition_can_compare_rows(claim):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 from advlib import cache
 from advlib.attacks.contract import check_count, check_inputs, check_step, frozen
 from advlib.data import pixels
+from advlib.training import autocast
 
 
 class Placements(NamedTuple):
@@ -28,8 +30,8 @@ def place(
     count: int,
     *,
     size: int,
-    image_size: tuple[int, int],
-    scale: tuple[float, float] = (1.0, 1.0),
+    image_size: Sequence[int],
+    scale: Sequence[float] = (1.0, 1.0),
     rotation: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Placements:
@@ -46,11 +48,9 @@ def place(
         ValueError: an argument is outside what is allowed, or the patch might not fit.
     """
     check_count("size", size)
+    check_scale(scale)
+    check_rotation(rotation)
     low, high = scale
-    if not 0 < low <= high:
-        raise ValueError(f"scale: must be (least, greatest), both above 0, got {scale}")
-    if not 0 <= rotation <= 180:
-        raise ValueError(f"rotation: must lie in [0, 180] degrees, got {rotation}")
     widest = size * high * math.sqrt(2) * math.cos(math.radians(max(0.0, 45 - rotation)))
     if widest > min(image_size) + 1e-4:
         raise ValueError(
@@ -68,6 +68,18 @@ def place(
         for share, side in ((across, width), (down, height))
     )
     return Placements(x, y, scale_of, angle)
+
+
+def check_scale(scale: Sequence[float]) -> None:
+    """Raise ValueError unless `scale` is (least, greatest) of a patch's enlargement."""
+    if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
+        raise ValueError(f"scale: must be (least, greatest), both above 0, got {scale}")
+
+
+def check_rotation(rotation: float) -> None:
+    """Raise ValueError unless `rotation` is a greatest angle in degrees."""
+    if not 0 <= rotation <= 180:
+        raise ValueError(f"rotation: must lie in [0, 180] degrees, got {rotation}")
 
 
 def apply_patch(images: Tensor, patch: Tensor, placements: Placements) -> Tensor:
@@ -99,6 +111,30 @@ def apply_patch(images: Tensor, patch: Tensor, placements: Placements) -> Tensor
     return torch.where(inside, pasted.clamp(0, 1), images)
 
 
+def pasted(
+    images: Tensor,
+    patch: Tensor,
+    *,
+    scale: Sequence[float] = (1.0, 1.0),
+    rotation: float = 0.0,
+    seed: int = 0,
+    batch_size: int = 100,
+) -> Tensor:
+    """Images (uint8, or float32 in [0, 1]) with the patch pasted at random: float32, on the CPU.
+
+    `scale` and `rotation` are those of `place`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for part in images.split(batch_size):
+        where = place(
+            len(part), size=patch.shape[-1], image_size=part.shape[2:], scale=scale,
+            rotation=rotation, generator=generator,
+        )  # fmt: skip
+        parts.append(apply_patch(pixels(part.to(patch.device)), patch, where).cpu())
+    return torch.cat(parts)
+
+
 def train_patch(
     model: nn.Module,
     images: Tensor,
@@ -108,7 +144,7 @@ def train_patch(
     steps: int,
     batch_size: int = 16,
     step: float = 0.05,
-    scale: tuple[float, float] = (1.0, 1.0),
+    scale: Sequence[float] = (1.0, 1.0),
     rotation: float = 0.0,
     start: Tensor | None = None,
     seed: int = 0,
@@ -116,8 +152,8 @@ def train_patch(
     """A universal adversarial patch (Brown et al. 2017): float32 [C, size, size] in [0, 1].
 
     Each step pastes the patch on the next images, each at a place, scale and angle of its own,
-    and moves it with Adam towards the target's likelihood; it is then cut to the box. An identical
-    earlier call is reused.
+    and moves it with Adam towards the target's likelihood; it is then cut to the box. The network
+    computes in bfloat16 where that is faster. An identical earlier call is reused.
 
     Args:
         model: maps float32 images [N, C, H, W] in [0, 1] to logits [N, K]; in evaluation mode.
@@ -167,7 +203,7 @@ def _train_patch(
     steps: int,
     batch_size: int,
     step: float,
-    scale: tuple[float, float],
+    scale: Sequence[float],
     rotation: float,
     seed: int,
 ) -> tuple[dict[str, Tensor], dict]:
@@ -187,7 +223,9 @@ def _train_patch(
                 batch_size, size=size, image_size=image_size, scale=scale, rotation=rotation,
                 generator=generator,
             )  # fmt: skip
-            logits = model(apply_patch(pixels(images[rows].to(device)), patch, where)).float()
+            shown = apply_patch(pixels(images[rows].to(device)), patch, where)
+            with autocast(device):
+                logits = model(shown).float()
             goal = torch.full((batch_size,), target, device=device)
             (patch.grad,) = torch.autograd.grad(F.cross_entropy(logits, goal), patch)
             descent.step()

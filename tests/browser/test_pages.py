@@ -16,6 +16,7 @@ PAGES = (
     "notebooks/aft_fgsm_vs_jsma.html",
     "notebooks/patch_augmentation.html",
     "notebooks/cross_resnet.html",
+    "notebooks/distillation_and_patches.html",
     "book/rerun.html",
     "book/protocols.html",
     "book/status.html",
