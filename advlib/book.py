@@ -18,8 +18,8 @@ import nbformat
 import pandas as pd
 
 from advlib import cache
-from advlib.batch import store
-from advlib.batch.plan import Job, plan
+from advlib.batch import Job, store
+from advlib.batch.plan import plan
 
 STAGE, SITE = Path("_build/stage"), Path("_build/site")
 PUBLISHED = Path("book/studies")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+
+from advlib.batch import Job
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,8 +36,29 @@ def _parser() -> argparse.ArgumentParser:
         "--profile", choices=("quick", "paper"), default="quick",
         help="quick: the notebook's defaults; paper: those of notebooks/paper/STUDY.yaml",
     )  # fmt: skip
-    run.add_argument("--out", type=Path, default=Path("runs"), help="folder for the runs")
+    run.add_argument(
+        "--sweep", default="", metavar="NAME=VALUES,...",
+        help="a job for each combination, as in seed=0..9,dataset=mnist,fashion_mnist",
+    )  # fmt: skip
+    run.add_argument("--out", default="runs", help="folder for the runs, or an fsspec address")
+    run.add_argument("--workers", type=int, metavar="N",
+                     help="jobs at a time (one a GPU, or one for two cores)")  # fmt: skip
+    run.add_argument("--scheduler", default="", metavar="ADDRESS",
+                     help="a Dask scheduler, or its file, in place of workers here")  # fmt: skip
+    run.add_argument("--gpus", default="auto", help="auto, none, or numbers as in 0,2")
+    run.add_argument("--timeout", type=int, metavar="SECONDS", help="limit of a cell")
+    run.add_argument("--memory", default="", metavar="SIZE", help="limit of a kernel, as in 8GB")
+    run.add_argument("--dry-run", action="store_true", help="tell what would run")
     run.set_defaults(command=_run)
+
+    runs = commands.add_parser("runs", help="list the runs, or delete some")
+    runs.add_argument("--out", default="runs", help="where they are")
+    runs.set_defaults(command=_runs)
+    remove = runs.add_subparsers(metavar="rm").add_parser("rm", help="delete runs")
+    remove.add_argument("--out", default=argparse.SUPPRESS, help="where they are")
+    remove.add_argument("--state", default="", help="only those: complete, failed or abandoned")
+    remove.add_argument("--older", default="", metavar="AGE", help="only those: 12h, 30 days")
+    remove.set_defaults(command=_remove)
 
     build = commands.add_parser("book", help="render the site from the default runs")
     build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
@@ -60,15 +84,82 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from dask.utils import parse_bytes
+
     from advlib.batch import execute, plan
 
     overrides = {name: yaml.safe_load(value) for name, value in arguments.given}
-    failures = execute.run(
-        plan.plan(arguments.studies, overrides, profile=arguments.profile), out=arguments.out
-    )
+    sweep = plan.parse_sweep(arguments.sweep) if arguments.sweep else {}
+    gpus = {"auto": None, "none": ()}.get(arguments.gpus, arguments.gpus.split(","))
+    if gpus and not all(number.strip().isdigit() for number in gpus):
+        raise ValueError(f"gpus: must be auto, none, or numbers as in 0,2; got {arguments.gpus}")
+    jobs = plan.plan(arguments.studies, overrides, profile=arguments.profile, sweep=sweep)
+    if arguments.dry_run:
+        return _tell(jobs, arguments.out)
+    try:
+        failures = execute.run(
+            jobs, out=arguments.out, workers=arguments.workers, scheduler=arguments.scheduler,
+            gpus=gpus and [int(number) for number in gpus], cell_seconds=arguments.timeout,
+            memory=parse_bytes(arguments.memory) if arguments.memory else None,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("advlib: interrupted; the same command goes on with what is missing", file=sys.stderr)
+        return 130
     for failure in failures:
         print(f"advlib: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _tell(jobs: Sequence[Job], out: str) -> int:
+    """What a batch would do."""
+    from advlib.batch import store
+
+    there = 0
+    for job in jobs:
+        complete = store.is_complete(store.folder(job, store.at(out)))
+        there += complete
+        changed = " ".join(f"{name}={value}" for name, value in job.changed.items())
+        print(f"{job.study} {job.key} {'complete' if complete else 'to run'} {changed}".rstrip())
+    print(f"{len(jobs)} jobs: {there} complete, {len(jobs) - there} to run")
+    return 0
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from dask.utils import format_time
+
+    from advlib.batch import store
+
+    now = datetime.now(UTC)
+    table = [("study", "key", "state", "age", "seconds", "device")]
+    for run in store.runs(store.at(arguments.out)):
+        age = format_time(max(0.0, (now - run.changed).total_seconds()))
+        seconds = "" if run.seconds is None else f"{run.seconds:,.0f}"
+        table.append((run.study, run.key, run.state, age, seconds, run.device))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from advlib.batch import store
+
+    if not arguments.state and not arguments.older:
+        raise ValueError("rm: name what to delete, by --state or --older")
+    try:
+        older = pd.Timedelta(arguments.older or 0).to_pytimedelta()
+    except ValueError as error:
+        raise ValueError(f"older: must be an age such as 12h or 30 days ({error})") from None
+    found = store.runs(store.at(arguments.out))
+    for run in store.remove(found, state=arguments.state, older=older):
+        print(f"Deleted {run.study} {run.key} ({run.state})")
+    return 0
 
 
 def _book(arguments: argparse.Namespace) -> int:

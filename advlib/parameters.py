@@ -29,6 +29,8 @@ OTHERS = (
     "FGSM-AT", "IFGSM-AT", "PGD-AT", "Fast AT", "Free AT", "AFT", "mixup", "manifold mixup",
     "random erasing",
 )  # fmt: skip
+# Parameters that name the data of a run.
+DATASETS = ("dataset", "also_tested", "distilled_on")
 # Data sets of paper 003.
 PAPER_SETS = ("mnist", "cifar10", "cats_vs_dogs")
 
@@ -71,20 +73,19 @@ def schema(notebook: Path) -> dict[str, Any]:
     raise ValueError(f"{notebook}: has no cell tagged 'parameters'")
 
 
-def resolve(notebook: Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters of a run: the notebook's defaults with the overrides put in, checked.
+def resolve(
+    study: str, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All parameters of a run: a study's defaults with the overrides put in, checked.
 
     Raises ValueError naming the parameter if it is unknown, of the wrong type, or impossible.
     """
-    defaults = schema(notebook)
     for name in overrides:
         if name not in defaults:
             close = difflib.get_close_matches(name, defaults, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             known = ", ".join(defaults)
-            raise ValueError(
-                f"{name}: {notebook.stem} has no such parameter{hint} (it has {known})"
-            )
+            raise ValueError(f"{name}: {study} has no such parameter{hint} (it has {known})")
     merged = {n: _typed(n, overrides.get(n, d), d) for n, d in defaults.items()}
     check(merged)
     return merged

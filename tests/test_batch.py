@@ -100,16 +100,72 @@ def test_a_notebook_that_saves_nothing_is_told(repository):
     assert not store.folder(job).exists()
 
 
-def test_an_interrupted_run_leaves_no_folder_under_its_name(repository, monkeypatch):
-    (job,) = plan.plan()
+def test_an_interrupted_run_leaves_nothing(tmp_path):
+    run = tmp_path / "tiny/0123456789ab"
 
-    def interrupt(*_args, **_kwargs):
-        raise KeyboardInterrupt
+    def interrupted():
+        with store.workspace(run) as work:
+            (work / "records.csv").write_text("half")
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(execute.papermill, "execute_notebook", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        execute.run([job])
-    assert not store.folder(job).exists()
+        interrupted()
+    assert list(run.parent.iterdir()) == []
+
+
+def test_a_sweep_is_every_combination():
+    swept = plan.parse_sweep("seeds=0..2, eps=0.1,0.3,shares=[0.1, 0.2],[0.5],dataset=mnist")
+    assert swept == {
+        "seeds": [0, 1, 2],
+        "eps": [0.1, 0.3],
+        "shares": [[0.1, 0.2], [0.5]],
+        "dataset": ["mnist"],
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["0..9", "eps", "eps=", "eps=0.1,", "eps=0.1,eps=0.2", "seeds=3..1"]
+)
+def test_an_impossible_sweep_is_refused(repository, capfd, text):
+    assert cli.main(["run", "--sweep", text]) == 2
+    assert "advlib: sweep: " in capfd.readouterr().err
+
+
+def test_swept_jobs_are_planned_once_each(repository, capfd):
+    jobs = plan.plan(overrides={"dataset": "digits"}, sweep={"seeds": [0, 1, 1], "eps": [0.1, 0.2]})
+    assert len({job.key for job in jobs}) == len(jobs) == 4
+    assert [job.parameters["seeds"] for job in jobs] == [[0], [0], [1], [1]]
+    assert jobs[0].changed == {"eps": 0.1}
+    with pytest.raises(ValueError, match=r"^sweep: eps is set by -p, too"):
+        plan.plan(overrides={"eps": 0.1}, sweep={"eps": [0.2]})
+    with pytest.raises(ValueError, match=r"^eps: "):  # before any job starts
+        plan.plan(sweep={"eps": [0.1, 3]})
+
+
+def test_a_dry_run_tells_and_does_nothing(repository, capfd):
+    assert cli.main(["run", "--sweep", "eps=0.1,0.2", "--dry-run"]) == 0
+    told = capfd.readouterr().out.splitlines()
+    assert [line.split()[2:] for line in told[:2]] == [
+        ["to", "run", "eps=0.1"],
+        ["to", "run", "eps=0.2"],
+    ]
+    assert told[2] == "2 jobs: 0 complete, 2 to run"
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--workers", "0"], "workers"),
+        (["--timeout", "-1"], "timeout"),
+        (["--memory", "0"], "memory"),
+        (["--gpus", "first"], "gpus"),
+    ],
+)
+def test_impossible_options_are_named(repository, capfd, arguments, named):
+    assert cli.main(["run", *arguments]) == 2
+    assert f"advlib: {named}: " in capfd.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_a_key_does_not_depend_on_what_else_is_planned():

@@ -9,6 +9,10 @@ from advlib import parameters
 NOTEBOOK = Path("notebooks/dominant_filters.ipynb")
 
 
+def resolve(notebook, overrides):
+    return parameters.resolve(notebook.stem, parameters.schema(notebook), overrides)
+
+
 def test_the_parameters_cell_is_the_schema():
     found = parameters.schema(NOTEBOOK)
     assert found["dataset"] == "digits"
@@ -31,7 +35,7 @@ def test_every_list_of_a_study_may_come_as_text(notebook):
 
 
 def test_overrides_are_put_in_and_typed():
-    given = parameters.resolve(NOTEBOOK, {"eps": 1, "seeds": [7]})
+    given = resolve(NOTEBOOK, {"eps": 1, "seeds": [7]})
     assert given["eps"] == 1.0
     assert isinstance(given["eps"], float)
     assert given["seeds"] == [7]
@@ -63,7 +67,7 @@ def test_overrides_are_put_in_and_typed():
 )
 def test_what_cannot_be_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=rf"^{name}\b"):
-        parameters.resolve(NOTEBOOK, {name: value})
+        resolve(NOTEBOOK, {name: value})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_what_cannot_be_is_refused_by_name(name, value):
 )
 def test_so_are_the_settings_of_altered_patches(name, value):
     with pytest.raises(ValueError, match=rf"^{name}\b"):
-        parameters.resolve(Path("notebooks/patch_augmentation.ipynb"), {name: value})
+        resolve(Path("notebooks/patch_augmentation.ipynb"), {name: value})
 
 
 @pytest.mark.parametrize(
@@ -90,12 +94,12 @@ def test_so_are_the_settings_of_altered_patches(name, value):
 )
 def test_and_those_of_the_cross_model_study(name, value):
     with pytest.raises(ValueError, match=rf"^{name}\b"):
-        parameters.resolve(Path("notebooks/cross_resnet.ipynb"), {name: value})
+        resolve(Path("notebooks/cross_resnet.ipynb"), {name: value})
 
 
 def test_an_unknown_parameter_is_refused_with_a_hint():
     with pytest.raises(ValueError, match=r"^epss: .*did you mean eps\?"):
-        parameters.resolve(NOTEBOOK, {"epss": 0.1})
+        resolve(NOTEBOOK, {"epss": 0.1})
 
 
 def test_a_notebook_without_parameters_is_refused(tmp_path):

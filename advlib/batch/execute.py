@@ -1,82 +1,152 @@
-"""Execute jobs with papermill, one after the other."""
+"""Execute jobs on Dask: on workers of this machine, or on a cluster that is there."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import functools
+import logging
 import os
-import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import nbformat
-import papermill
-from papermill.exceptions import PapermillExecutionError
+import torch
+from distributed import Client, Nanny, Scheduler, SpecCluster, as_completed
+from distributed.scheduler import KilledWorker
+from upath import UPath
 
-from advlib import parameters
-from advlib.batch import store
-from advlib.batch.plan import Job
+from advlib.attacks.contract import check_count
+from advlib.batch import Job, store
+from advlib.batch.job import TOPIC, JobError, task
+from advlib.batch.progress import Progress
+
+RESENT = 3  # times that a job is sent again which lost its workers before it began
 
 
-def run(jobs: Sequence[Job], *, out: Path = store.STORE) -> list[str]:
+def run(
+    jobs: Sequence[Job],
+    *,
+    out: str | Path = store.STORE,
+    workers: int | None = None,
+    scheduler: str = "",
+    gpus: Sequence[int] | None = None,
+    cell_seconds: int | None = None,
+    memory: int | None = None,
+) -> list[str]:
     """Execute the jobs that have no complete run in `out`; returns what failed, a line each.
 
-    A job that fails does not keep the others from running. Its notebook stays in KEY-failed.
+    A job that fails does not keep the others from running; its notebook stays in KEY-failed. A
+    worker that dies hands its job to another. Each kernel gets its machine's cores divided by the
+    workers there.
+
+    Args:
+        out: folder, or an address that fsspec can write.
+        workers: processes on this machine, each with one job at a time; None is one a GPU, or one
+            for two cores where there is none.
+        scheduler: address of a Dask scheduler, or its scheduler file, instead of own workers.
+        gpus: numbers of the GPUs to use, one for each worker; None is all that there are.
+        cell_seconds: limit of a cell; None is none.
+        memory: limit of a kernel, in bytes; None is none.
     """
+    for name, value in {"workers": workers, "timeout": cell_seconds, "memory": memory}.items():
+        if value is not None:
+            check_count(name, value)
+    places = {job.key: store.folder(job, store.at(out)) for job in jobs}
+    with Progress(jobs) as progress:
+        todo = []
+        for job in jobs:
+            if store.is_complete(places[job.key]):
+                progress.ended(job, f"already complete in {places[job.key]}")
+            else:
+                todo.append(job)
+        if not todo:
+            return []
+        with _client(workers, scheduler, gpus) as client:
+            return _submit(client, todo, str(out), progress, cell_seconds, memory)
+
+
+def _submit(
+    client: Client,
+    jobs: Sequence[Job],
+    out: str,
+    progress: Progress,
+    cell_seconds: int | None,
+    memory: int | None,
+) -> list[str]:
+    by_key = {job.key: job for job in jobs}
+    client.subscribe_topic(TOPIC, lambda event: progress.told(by_key[event[1]["job"]], event[1]))
+    execute = functools.partial(
+        task, out=out if "://" in out else str(Path(out).resolve()), folder=str(Path.cwd()),
+        cell_seconds=cell_seconds, memory=memory,
+    )  # fmt: skip
+    sent = {
+        key: dataclasses.replace(job, notebook=job.notebook.resolve())
+        for key, job in by_key.items()
+    }
+    futures = as_completed(client.map(execute, sent.values(), key=list(sent), pure=False))
+    again = Counter()
     failures = []
-    for number, job in enumerate(jobs, 1):
-        place = store.folder(job, out)
-        label = f"[{number}/{len(jobs)}] {job.study} {job.key}"
-        if store.is_complete(place):
-            print(f"{label}: already complete in {place}")
+    for future in futures:
+        job = by_key[future.key.partition(" ")[0]]
+        if future.status == "finished":
+            seconds = store.provenance(store.at(future.result()))["seconds"]
+            progress.ended(job, f"{seconds} s, in {future.result()}")
             continue
-        print(f"{label}: running", flush=True)
-        try:
-            _execute(job, place)
-        except Exception as error:  # whatever it is, the other jobs go on
-            what = f"{type(error).__name__}: {error}"
-            if isinstance(error, PapermillExecutionError):
-                what = f"cell {error.exec_count} raised {error.ename}: {error.evalue}"
-            failed = place.with_name(f"{place.name}-failed")
-            failures.append(f"{job.study} {job.key}: {what} (see {failed / store.NOTEBOOK})")
-            print(f"{label}: failed", flush=True)
-        else:
-            print(f"{label}: {store.provenance(place)['seconds']} s, in {place}", flush=True)
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, KilledWorker) and not progress.began(job) and again[job.key] < RESENT:
+            # It only stood in line behind a job that killed the workers.
+            again[job.key] += 1
+            number = again[job.key]
+            futures.add(
+                client.submit(execute, sent[job.key], key=f"{job.key} {number}", pure=False)
+            )
+            continue
+        failures.append(f"{job.study} {job.key}: {_why(error, store.folder(job, store.at(out)))}")
+        progress.ended(job, "failed")
     return failures
 
 
-def _execute(job: Job, place: Path) -> None:
-    defaults = parameters.schema(job.notebook)
-    with store.workspace(place) as work:
-        before = os.environ.get("ADVLIB_RUN")
-        os.environ["ADVLIB_RUN"] = str(work.resolve())  # the kernel inherits it
+def _why(error: BaseException | None, run: Path | UPath) -> str:
+    if error is None:
+        return "the scheduler went away before it finished"
+    if isinstance(error, KilledWorker):
+        return f"{error.allowed_failures + 1} workers died while they had it"
+    if isinstance(error, JobError):
+        return f"{error} (see {run.with_name(f'{run.name}-failed') / store.NOTEBOOK})"
+    return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def _client(workers: int | None, scheduler: str, gpus: Sequence[int] | None) -> Iterator[Client]:
+    if scheduler:
+        named = (
+            {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
+        )
         try:
-            papermill.execute_notebook(
-                str(job.notebook),
-                str(work / store.NOTEBOOK),
-                parameters={k: v for k, v in job.parameters.items() if v != defaults[k]},
-                kernel_name="python3",
-                progress_bar={"leave": False} if sys.stderr.isatty() else False,
-            )
-        finally:
-            if before is None:
-                del os.environ["ADVLIB_RUN"]
-            else:
-                os.environ["ADVLIB_RUN"] = before
-        if missing := [name for name in store.RESULTS if not (work / name).is_file()]:
-            raise ValueError(f"the notebook wrote no {', '.join(missing)}; it must save its Run")
-        clean(work / store.NOTEBOOK)
-        noted = store.provenance(work) | {"key": job.key}
-        (work / store.PROVENANCE).write_text(json.dumps(noted, indent=2) + "\n")
-
-
-def clean(notebook: Path) -> None:
-    """Take out what papermill and the kernel note of this machine, its paths and its clock."""
-    book = nbformat.read(notebook, as_version=4)
-    book.metadata.pop("papermill", None)
-    book.metadata.pop("language_info", None)
-    for cell in book.cells:
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
-        if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]  # progress bars
-    nbformat.write(book, notebook)
+            client = Client(**named, timeout=10)
+        except OSError as error:
+            raise ValueError(f"scheduler: nobody answers at {scheduler} ({error})") from None
+        with client:
+            yield client
+        return
+    gpus = list(range(torch.cuda.device_count())) if gpus is None else list(gpus)
+    workers = workers or len(gpus) or max(1, (os.cpu_count() or 1) // 2)
+    spec = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                "nthreads": 1,
+                "memory_limit": 0,  # the kernel's is watched by the job
+                "silence_logs": logging.CRITICAL,
+                "env": {"CUDA_VISIBLE_DEVICES": str(gpus[number % len(gpus)])} if gpus else {},
+            },
+        }
+        for number in range(workers)
+    }
+    front = {"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard_address": ":0"}}
+    with (
+        SpecCluster(workers=spec, scheduler=front, silence_logs=logging.ERROR) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

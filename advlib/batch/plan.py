@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +15,7 @@ import nbformat
 import yaml
 
 from advlib import cache, data, parameters, records
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run to be made. Two jobs with equal keys would give equal records."""
-
-    study: str
-    notebook: Path
-    parameters: dict[str, Any]
-    key: str
+from advlib.batch import Job
 
 
 def studies(notebooks: Path = Path("notebooks")) -> dict[str, Path]:
@@ -38,21 +31,57 @@ def plan(
     overrides: Mapping[str, Any] | None = None,
     *,
     profile: str = "quick",
+    sweep: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Job]:
-    """A job for each named study (all by default) with these parameters changed.
+    """A job for each named study (all by default) and each combination of the swept values.
 
     The `quick` profile is a notebook's defaults; another one is read from the YAML file
-    PROFILE/STUDY.yaml beside the notebook, before `overrides`. Raises ValueError, before anything
-    runs, for an unknown study or an unknown or impossible parameter.
+    PROFILE/STUDY.yaml beside the notebook, before `overrides` and `sweep`. A value swept over a
+    parameter that is a list becomes a list of one. Jobs that would give equal records are one.
+
+    Raises ValueError, before anything runs, for an unknown study, an unknown or impossible
+    parameter, or one that is both set and swept.
     """
     known = studies()
     for name in names:
         if name not in known:
             raise ValueError(f"study: unknown {name!r}; known are {', '.join(known)}")
-    return [
-        _job(known[name], _profile(known[name], profile) | dict(overrides or {}))
-        for name in names or known
-    ]
+    overrides, sweep = dict(overrides or {}), dict(sweep or {})
+    if twice := overrides.keys() & sweep.keys():
+        raise ValueError(f"sweep: {', '.join(sorted(twice))} is set by -p, too")
+    jobs = {}
+    for name in names or known:
+        study = _read(known[name])
+        chosen = _profile(known[name], profile) | overrides
+        for values in itertools.product(*sweep.values()):
+            job = study.job(chosen | study.listed(dict(zip(sweep, values, strict=True))))
+            jobs[job.study, job.key] = job
+    return list(jobs.values())
+
+
+def parse_sweep(text: str) -> dict[str, list[Any]]:
+    """'seed=0..2,dataset=mnist,cifar10' as {"seed": [0, 1, 2], "dataset": ["mnist", "cifar10"]}.
+
+    Values are YAML; FIRST..LAST stands for the whole numbers from FIRST to LAST.
+    """
+    swept: dict[str, list[Any]] = {}
+    name = ""
+    for part in re.split(r",(?![^\[]*\])", text):  # commas inside [...] belong to a value
+        if found := re.match(r"\s*(\w+)=", part):
+            name, part = found[1], part[found.end() :]
+            if name in swept:
+                raise ValueError(f"sweep: {name} is there twice")
+            swept[name] = []
+        if not name or not part.strip():
+            raise ValueError(f"sweep: must be NAME=VALUE,VALUE,..., got {text!r}")
+        if whole := re.fullmatch(r"\s*(\d+)\.\.(\d+)\s*", part):
+            first, last = map(int, whole.groups())
+            if first > last:
+                raise ValueError(f"sweep: {name} goes from {first} to {last}, which is none")
+            swept[name] += range(first, last + 1)
+        else:
+            swept[name].append(yaml.safe_load(part))
+    return swept
 
 
 def _profile(notebook: Path, profile: str) -> dict[str, Any]:
@@ -66,14 +95,38 @@ def _profile(notebook: Path, profile: str) -> dict[str, Any]:
     return yaml.safe_load(file.read_text())
 
 
-def _job(notebook: Path, overrides: Mapping[str, Any]) -> Job:
-    given = parameters.resolve(notebook, overrides)
+@dataclass(frozen=True)
+class _Study:
+    """What all jobs of a notebook share: read and hashed once, however many there are."""
+
+    notebook: Path
+    defaults: dict[str, Any]
+    fixed: str  # digest of the cells, the code that they use, and the paper's tables
+    stamps: dict[str, str]  # of data sets, by name, as they are asked for
+
+    def listed(self, swept: Mapping[str, Any]) -> dict[str, Any]:
+        """One value of a parameter that is a list stands for a list of it."""
+        lists = {name for name, value in self.defaults.items() if isinstance(value, list)}
+        return {
+            name: [value] if name in lists and not isinstance(value, list) else value
+            for name, value in swept.items()
+        }
+
+    def job(self, overrides: Mapping[str, Any]) -> Job:
+        given = parameters.resolve(self.notebook.stem, self.defaults, overrides)
+        named = [given[name] for name in parameters.DATASETS if given.get(name)]
+        for dataset in set(named) - self.stamps.keys():
+            self.stamps[dataset] = data.stamp(dataset)
+        key = cache.digest([self.fixed, given, [self.stamps[name] for name in named]])
+        changed = {name: v for name, v in given.items() if v != self.defaults[name]}
+        return Job(self.notebook.stem, self.notebook, given, changed, key[:12])
+
+
+def _read(notebook: Path) -> _Study:
     cells = source(notebook)
     code = [cache.source_digest(module) for module in _imported(cells)]
-    told = records.paper_files(notebook.stem)
-    stamps = [data.stamp(given[name]) for name in ("dataset", "also_tested") if given.get(name)]
-    key = cache.digest([cells, given, code, told, stamps])
-    return Job(notebook.stem, notebook, given, key[:12])
+    fixed = cache.digest([cells, code, records.paper_files(notebook.stem)])
+    return _Study(notebook, parameters.schema(notebook), fixed, {})
 
 
 def _imported(cells: Sequence[tuple[str, str]]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Run folders: STORE/STUDY/KEY, there only when whole."""
+"""Run folders: STORE/STUDY/KEY, there only when whole.
+
+A store is a folder, or any address that fsspec can write (s3://bucket/runs).
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,47 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
+from filelock import FileLock, Timeout
+from upath import UPath
 
-from advlib.batch.plan import Job
+from advlib.batch import Job
 
 STORE = Path("runs")
 NOTEBOOK = "notebook.ipynb"
 PROVENANCE = "provenance.json"
 RESULTS = ("records.csv", "timings.csv", PROVENANCE)
 HEADLINE = ("headline.md", "headline.png")  # of a study that has one
+STATES = ("complete", "failed", "running", "abandoned")
 
 
-def folder(job: Job, store: Path = STORE) -> Path:
+class Run(NamedTuple):
+    """What the store holds of a run."""
+
+    study: str
+    key: str
+    state: str  # one of STATES
+    changed: datetime
+    seconds: float | None  # that a complete run took
+    device: str
+    folder: Path | UPath
+
+
+def at(address: str | Path) -> Path | UPath:
+    """The store at an address: a folder's path, or PROTOCOL://PATH as fsspec reads it."""
+    return UPath(address) if "://" in str(address) else Path(address)
+
+
+def folder(job: Job, store: Path | UPath = STORE) -> Path | UPath:
     """Where a job's run lies, or will lie."""
     return store / job.study / job.key
 
 
-def is_complete(run: Path) -> bool:
+def is_complete(run: Path | UPath) -> bool:
     """The run's folder holds a notebook without errors, records and their provenance."""
     return all((run / name).is_file() for name in (NOTEBOOK, *RESULTS)) and not errors(
         run / NOTEBOOK
@@ -33,32 +58,131 @@ def is_complete(run: Path) -> bool:
 
 
 @contextmanager
-def workspace(run: Path) -> Iterator[Path]:
+def claimed(run: Path | UPath) -> Iterator[None]:
+    """Wait until no other process makes this run, and keep them from it in the block.
+
+    Only in a folder: other stores have no locks. There two batches may make the same run at once,
+    and one replaces the other's equal records.
+    """
+    if not isinstance(run, Path):
+        yield
+        return
+    lock = _lock(run)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        for left in _unfinished(run):  # whoever made it is gone, or would hold the lock
+            shutil.rmtree(left)
+        yield
+
+
+@contextmanager
+def workspace(run: Path | UPath) -> Iterator[Path]:
     """A folder to work in that gets the run's name at the end, or KEY-failed at an error."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=run.parent, prefix=f".{run.name}-"))
+    local = isinstance(run, Path)
+    if local:
+        run.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=run.parent if local else None, prefix=f".{run.name}-"))
     work.chmod(0o755)  # mkdtemp makes it private
     try:
         yield work
-    except BaseException:
-        failed = run.with_name(f"{run.name}-failed")
-        shutil.rmtree(failed, ignore_errors=True)
-        work.rename(failed)
+    except Exception:
+        _move(work, run.with_name(f"{run.name}-failed"))
         raise
-    shutil.rmtree(run, ignore_errors=True)  # an incomplete one, else it would not be made again
-    work.rename(run)
+    except BaseException:  # interrupted: no result, and nothing to learn from
+        shutil.rmtree(work)
+        raise
+    _move(work, run)
 
 
-def errors(notebook: Path) -> list[str]:
+def errors(notebook: Path | UPath) -> list[str]:
     """The error outputs of an executed notebook, as "name: message"."""
     return [
         f"{output.ename}: {output.evalue}"
-        for cell in nbformat.read(notebook, as_version=4).cells
+        for cell in nbformat.reads(notebook.read_text(), as_version=4).cells
         for output in cell.get("outputs", ())
         if output.output_type == "error"
     ]
 
 
-def provenance(run: Path) -> dict:
+def provenance(run: Path | UPath) -> dict:
     """What the run noted of its origin."""
     return json.loads((run / PROVENANCE).read_text())
+
+
+def runs(store: Path | UPath = STORE) -> list[Run]:
+    """All runs in a store, the latest first."""
+    found = []
+    for study in store.iterdir() if store.is_dir() else ():
+        if study.name.startswith(".") or not study.is_dir():
+            continue
+        found += [_run(study.name, place) for place in study.iterdir() if place.is_dir()]
+    return sorted(found, key=lambda run: run.changed, reverse=True)
+
+
+def remove(found: list[Run], *, state: str = "", older: timedelta = timedelta(0)) -> list[Run]:
+    """Delete those runs that are in this state (any, if empty) and unchanged for `older`.
+
+    A run that is being made stays. Returns what was deleted.
+    """
+    if state and state not in STATES:
+        raise ValueError(f"state: must be one of {', '.join(STATES)}, got {state!r}")
+    limit = datetime.now(UTC) - older
+    going = [
+        run
+        for run in found
+        if run.state != "running" and run.state == (state or run.state) and run.changed <= limit
+    ]
+    for run in going:
+        if isinstance(run.folder, Path):
+            shutil.rmtree(run.folder)
+        else:
+            run.folder.fs.rm(run.folder.path, recursive=True)
+    return going
+
+
+def _run(study: str, place: Path | UPath) -> Run:
+    name = place.name
+    told = {}
+    if name.startswith("."):
+        key = name[1:].rpartition("-")[0]
+        state = "running" if _is_claimed(place.with_name(key)) else "abandoned"
+    elif name.endswith("-failed"):
+        key, state = name.removesuffix("-failed"), "failed"
+    else:
+        key, state = name, "complete" if is_complete(place) else "abandoned"
+        told = provenance(place) if state == "complete" else {}
+    stamps = [getattr(file.stat(), "st_mtime", 0) for file in place.iterdir()]
+    if isinstance(place, Path):
+        stamps.append(place.stat().st_mtime)
+    changed = datetime.fromtimestamp(max(stamps, default=0), UTC)
+    return Run(study, key, state, changed, told.get("seconds"), told.get("device", ""), place)
+
+
+def _lock(run: Path) -> Path:
+    return run.parents[1] / ".locks" / f"{run.parent.name}-{run.name}.lock"
+
+
+def _is_claimed(run: Path) -> bool:
+    if not _lock(run).exists():
+        return False
+    try:
+        with FileLock(_lock(run), timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _unfinished(run: Path) -> list[Path]:
+    return list(run.parent.glob(f".{run.name}-*"))
+
+
+def _move(work: Path, place: Path | UPath) -> None:
+    """Give a finished folder its place; what was there, an incomplete run, goes."""
+    if isinstance(place, Path):
+        shutil.rmtree(place, ignore_errors=True)
+        work.rename(place)
+        return
+    names = sorted((file.name for file in work.iterdir()), key=lambda name: name == PROVENANCE)
+    for name in names:  # the provenance last: without it no run is complete
+        (place / name).write_bytes((work / name).read_bytes())
+    shutil.rmtree(work)

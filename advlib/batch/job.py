@@ -1,0 +1,182 @@
+"""One job in a worker: its notebook in a kernel of its own, then its folder in the store.
+
+A worker imports this module: it must not take torch, which the kernel imports for itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import psutil
+from distributed import get_worker, worker_client
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from advlib.batch import Job, store
+
+TOPIC = "advlib"  # of the workers' reports
+LOG = "log.txt"  # cells as they started, and what the notebook wrote to stderr
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+class JobError(RuntimeError):
+    """A job failed; the message says of what."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may take."""
+
+    threads: int | None = None  # of torch and OpenMP; None leaves them to the environment
+    cell_seconds: int | None = None
+    memory: int | None = None  # bytes of the kernel
+
+
+def execute(job: Job, out: str, *, folder: str, limits: Limits, tell: Tell) -> str:
+    """Make the job's run in the store `out` unless it is complete; returns the run's address.
+
+    Only one process at a time makes a run; the others wait for it. `folder` is where the kernel
+    runs, `tell` gets what is reported on the way. Raises JobError if the notebook fails.
+    """
+    place = store.folder(job, store.at(out))
+    with store.claimed(place):
+        if store.is_complete(place):
+            return str(place)
+        with store.workspace(place) as work:
+            _run(job, work, folder, limits, tell)
+            if missing := [name for name in store.RESULTS if not (work / name).is_file()]:
+                raise JobError(f"the notebook wrote no {', '.join(missing)}; it must save its Run")
+            clean(work / store.NOTEBOOK)
+            noted = store.provenance(work) | {"key": job.key}
+            (work / store.PROVENANCE).write_text(json.dumps(noted, indent=2) + "\n")
+    return str(place)
+
+
+def task(job: Job, *, out: str, folder: str, cell_seconds: int | None, memory: int | None) -> str:
+    """`execute` on a Dask worker, with its share of the machine's cores."""
+    worker = get_worker()
+    with worker_client(separate_thread=False) as client:
+        known = client.scheduler_info(n_workers=-1)["workers"]
+    beside = sum(other["host"] == worker.ip for other in known.values())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = Limits(max(1, cores // max(1, beside)), cell_seconds, memory)
+
+    def tell(report: Mapping[str, Any]) -> None:
+        worker.log_event(TOPIC, {"job": job.key, **report})
+
+    return execute(job, out, folder=folder, limits=limits, tell=tell)
+
+
+def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
+    environment = os.environ | {"ADVLIB_RUN": str(work.resolve())}
+    if limits.threads:  # set before the kernel imports torch
+        environment |= {"OMP_NUM_THREADS": str(limits.threads)}
+    log = work / LOG
+    with _watched(limits.memory) as outgrown, log.open("w", buffering=1) as lines:
+        try:
+            papermill.execute_notebook(
+                str(job.notebook),
+                str(work / store.NOTEBOOK),
+                parameters=job.changed,
+                kernel_name="python3",
+                engine_name="advlib",
+                progress_bar=False,
+                cwd=folder,
+                execution_timeout=limits.cell_seconds,
+                environment=environment,
+                tell=functools.partial(_note, tell, lines),
+                stderr_file=lines,
+            )
+        except PapermillExecutionError as error:
+            raise JobError(
+                f"cell {error.exec_count} raised {error.ename}: {error.evalue}"
+            ) from None
+        except CellTimeoutError:
+            raise JobError(f"a cell took more than {limits.cell_seconds} s") from None
+        except DeadKernelError:
+            why = "it was killed, as the system does when memory runs out"
+            if outgrown:
+                why = f"it took more than {limits.memory / 2**30:.3g} GiB of memory"
+            raise JobError(f"the kernel died: {why}") from None
+
+
+def _note(tell: Tell, lines: Any, report: Mapping[str, Any]) -> None:
+    print(f"{time.strftime('%H:%M:%S')} cell {report['cell']} of {report['cells']}", file=lines)
+    tell(report)
+
+
+class _Engine(NBClientEngine):
+    """papermill's engine, which also sets the kernel's environment and tells of each cell."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man, kernel_name, *, environment, tell, execution_timeout=None, start_timeout=60,
+        stderr_file=None, **_options,
+    ):  # fmt: skip
+        begin, count = nb_man.cell_start, len(nb_man.nb.cells)
+
+        def begin_and_tell(cell, index, **options):
+            begin(cell, index, **options)
+            tell({"cell": index + 1, "cells": count})
+
+        nb_man.cell_start = begin_and_tell
+        client = PapermillNotebookClient(
+            nb_man, timeout=execution_timeout, startup_timeout=start_timeout,
+            kernel_name=kernel_name, stderr_file=stderr_file,
+        )  # fmt: skip
+        return client.execute(env=environment, stderr=stderr_file)
+
+
+papermill_engines.register("advlib", _Engine)
+
+
+@contextmanager
+def _watched(memory: int | None) -> Iterator[list[int]]:
+    """Kill this process's kernel when it outgrows `memory` bytes; yields the kernels killed."""
+    killed: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            for child in psutil.Process().children():
+                try:
+                    family = [child, *child.children(recursive=True)]
+                    if sum(p.memory_info().rss for p in family) > memory:
+                        killed.append(child.pid)
+                        child.kill()
+                except psutil.NoSuchProcess:
+                    continue
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    if memory:
+        watcher.start()
+    try:
+        yield killed
+    finally:
+        done.set()
+
+
+def clean(notebook: Path) -> None:
+    """Take out what papermill and the kernel note of this machine, its paths and its clock."""
+    book = nbformat.read(notebook, as_version=4)
+    book.metadata.pop("papermill", None)
+    book.metadata.pop("language_info", None)
+    for cell in book.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]  # progress bars
+    nbformat.write(book, notebook)

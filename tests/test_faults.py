@@ -1,0 +1,273 @@
+"""Batches in which something goes wrong, on a notebook that needs nothing but a kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from advlib import cli
+from advlib.batch import execute, plan, store
+from advlib.batch.job import LOG, Limits
+from advlib.batch.job import execute as execute_here
+
+WORK = """
+import json, os, pathlib, signal, time
+here = pathlib.Path.cwd()
+with open(here / "tally", "a") as tally:
+    print(label, seeds[0], os.getppid(), os.environ.get("OMP_NUM_THREADS"), sep="|", file=tally)
+again = (here / "again").exists()
+(here / "started").touch()
+if label == "dies" and not again:
+    os.kill(os.getpid(), signal.SIGKILL)
+if label == "takes its worker along" and not again:
+    (here / "again").touch()
+    os.kill(os.getppid(), signal.SIGKILL)
+if label == "always takes its worker along":
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+if label == "hangs" and not again:
+    time.sleep(600)
+if label == "slow":
+    time.sleep(3)
+if label == "grows":
+    much = bytearray(800 * 2**20)
+    much[::4096] = bytes(len(much[::4096]))
+    time.sleep(60)
+folder = pathlib.Path(os.environ["ADVLIB_RUN"])
+if label == "fills the disk":
+    (folder / "records.csv").write_bytes(bytes(64 * 2**20))
+(folder / "records.csv").write_text("value\\n1\\n")
+(folder / "timings.csv").write_text("seconds\\n1\\n")
+(folder / "provenance.json").write_text(json.dumps({"study": "bare", "seconds": 0.1}))
+"""
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """A repository with one study; its label says what goes wrong."""
+    cells = [
+        nbformat.v4.new_code_cell("label = ''  # what happens\nseeds = [0]"),
+        nbformat.v4.new_code_cell(WORK),
+    ]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    (tmp_path / "notebooks").mkdir()
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(book, tmp_path / "notebooks/bare.ipynb")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def jobs(*labels, seed=0):
+    return [
+        job for label in labels for job in plan.plan(overrides={"label": label, "seeds": [seed]})
+    ]
+
+
+def tally():
+    return [line.split("|") for line in Path("tally").read_text().splitlines()]
+
+
+def command(*words: str) -> subprocess.Popen:
+    main = "import sys; from advlib.cli import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", main, "run", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def until(happened, seconds=90) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.1)
+
+
+@contextmanager
+def cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A scheduler and workers as `dask` starts them: the scheduler's file and its process."""
+    dask = str(Path(sys.executable).with_name("dask"))
+    file = folder / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    front = [dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", ":0"]
+    scheduler = subprocess.Popen([*front, "--scheduler-file", str(file)], **quiet)
+    started = [scheduler]
+    try:
+        until(file.exists)
+        started += [
+            subprocess.Popen(
+                [dask, "worker", "--scheduler-file", str(file), "--nthreads", "1",
+                 "--local-directory", str(folder / f"worker{number}"),
+                 "--dashboard-address", ":0", "--death-timeout", "20"],
+                **quiet,
+            )
+            for number in range(workers)
+        ]  # fmt: skip
+        yield str(file), scheduler
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def test_a_killed_kernel_is_told_and_the_same_batch_again_makes_what_is_missing(bare):
+    batch = jobs("dies", "")
+    (failure,) = execute.run(batch, workers=1)
+    assert failure.startswith(f"bare {batch[0].key}: the kernel died")
+    assert store.is_complete(store.folder(batch[1]))
+    assert not store.folder(batch[0]).exists()
+    (bare / "again").touch()
+    assert execute.run(batch, workers=1) == []
+    assert [label for label, *_ in tally()] == ["dies", "", "dies"]
+
+
+def test_a_killed_worker_hands_its_job_to_another(bare):
+    (job,) = jobs("takes its worker along")
+    assert execute.run([job], workers=1) == []
+    assert store.is_complete(store.folder(job))
+    (one, _, first, _), (two, _, second, _) = tally()
+    assert one == two == "takes its worker along"
+    assert first != second
+    assert [run.state for run in store.runs()] == ["complete"]  # nothing is left of the first
+
+
+def test_a_job_that_kills_every_worker_is_given_up(bare):
+    bad, good = jobs("always takes its worker along", "")
+    (failure,) = execute.run([bad, good], workers=1)
+    assert re.search(rf"bare {bad.key}: \d workers died while they had it", failure)
+    assert store.is_complete(store.folder(good))
+
+
+def test_a_cell_that_hangs_is_stopped_at_its_limit(bare):
+    bad, good = jobs("hangs", "")
+    (failure,) = execute.run([bad, good], workers=1, cell_seconds=4)
+    assert f"bare {bad.key}: a cell took more than 4 s" in failure
+    assert store.is_complete(store.folder(good))
+
+
+def test_a_kernel_that_outgrows_its_memory_is_stopped(bare):
+    bad, good = jobs("grows", "")
+    (failure,) = execute.run([bad, good], workers=1, memory=400 * 2**20)
+    assert f"bare {bad.key}: the kernel died: it took more than 0.391 GiB" in failure
+    assert store.is_complete(store.folder(good))
+
+
+def test_a_full_disk_is_told_and_harms_no_finished_run(bare):
+    small = bare / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk here")
+    try:
+        good, bad = jobs("", "fills the disk")
+        assert execute.run([good], out=small, workers=1) == []
+        (failure,) = execute.run([good, bad], out=small, workers=1)
+        assert f"bare {bad.key}: " in failure
+        assert "No space left on device" in failure
+        assert store.is_complete(store.folder(good, small))
+        assert not store.folder(bad, small).exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_ctrl_c_leaves_nothing_half_made(bare):
+    going = command("-p", "label", "hangs")
+    until((bare / "started").exists)
+    going.send_signal(signal.SIGINT)
+    _, errors = going.communicate(timeout=60)
+    assert going.returncode == 130
+    assert "interrupted" in errors
+    assert {run.state for run in store.runs()} <= {"abandoned"}
+    (bare / "again").touch()
+    assert execute.run(jobs("hangs"), workers=1) == []
+    assert [run.state for run in store.runs()] == ["complete"]
+
+
+def test_two_batches_at_once_make_each_run_once(bare):
+    both = [command("-p", "label", "slow", "--sweep", "seeds=0..2") for _ in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
+    assert sorted(seed for _, seed, *_ in tally()) == ["0", "1", "2"]
+    assert len(store.runs()) == 3
+
+
+def test_a_cluster_that_is_there_shares_the_jobs_and_the_cores(bare):
+    batch = plan.plan(overrides={"label": "slow"}, sweep={"seeds": range(4)})
+    with cluster(bare, workers=2) as (file, _):
+        assert execute.run(batch, scheduler=file) == []
+    assert all(store.is_complete(store.folder(job)) for job in batch)
+    assert len({worker for _, _, worker, _ in tally()}) == 2
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert {threads for *_, threads in tally()} == {str(share)}
+
+
+def test_a_scheduler_that_goes_away_is_told(bare):
+    done, bad = jobs("", "hangs")
+    with cluster(bare, workers=1) as (file, scheduler):
+        assert execute.run([done], scheduler=file) == []
+        going = command("-p", "label", "hangs", "--scheduler", file)
+        (bare / "started").unlink()
+        until((bare / "started").exists)
+        scheduler.kill()
+        _, errors = going.communicate(timeout=120)
+    assert going.returncode == 1
+    assert f"bare {bad.key}: the scheduler went away before it finished" in errors
+    assert store.is_complete(store.folder(done))
+    assert not store.folder(bad).exists()
+
+
+def test_nobody_at_the_address(bare, capfd):
+    assert cli.main(["run", "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "scheduler: nobody answers at tcp://127.0.0.1:9" in capfd.readouterr().err
+
+
+def test_a_store_may_be_any_filesystem(bare):
+    (job,) = jobs("")
+    told = []
+    address = f"memory://{bare.name}/runs"
+    made = execute_here(job, address, folder=str(bare), limits=Limits(), tell=told.append)
+    run = store.at(made)
+    assert store.is_complete(run)
+    assert [(note["cell"], note["cells"]) for note in told] == [(1, 2), (2, 2)]
+    assert "cell 2 of 2" in (run / LOG).read_text()
+    assert execute_here(job, address, folder=str(bare), limits=Limits(), tell=told.append) == made
+    assert len(tally()) == 1
+    (found,) = store.runs(store.at(address))
+    assert (found.study, found.key, found.state) == ("bare", job.key, "complete")
+    assert store.remove([found], state="complete") == [found]
+    assert store.runs(store.at(address)) == []
+
+
+def test_runs_are_listed_and_deleted_by_state_and_age(bare, capfd):
+    good, bad = jobs("", "hangs")
+    execute.run([good, bad], workers=1, cell_seconds=4)
+    left = store.STORE / "bare/.0123456789ab-left"
+    left.mkdir()
+    assert cli.main(["runs"]) == 0
+    listed = capfd.readouterr().out
+    for key, state in ((good.key, "complete"), (bad.key, "failed"), ("0123456789ab", "abandoned")):
+        assert re.search(rf"bare +{key} +{state}", listed)
+    assert cli.main(["runs", "rm"]) == 2
+    assert cli.main(["runs", "rm", "--state", "lost"]) == 2
+    assert cli.main(["runs", "rm", "--older", "soon"]) == 2
+    assert cli.main(["runs", "rm", "--state", "failed", "--older", "1h"]) == 0
+    assert len(store.runs()) == 3
+    assert cli.main(["runs", "rm", "--state", "failed"]) == 0
+    assert cli.main(["runs", "rm", "--state", "abandoned"]) == 0
+    assert [run.key for run in store.runs()] == [good.key]
