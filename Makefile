@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-bench
 UV := uv==0.13.8
 
-.PHONY: book test lint bench store lock clean
+.PHONY: book test lint bench bench-batch store lock clean
 
 book: $(VENV)/ready
 	$(BIN)/advlib run
@@ -26,6 +26,10 @@ lint: $(VENV)/ready
 # Against torchattacks, foolbox and ART, which pin other versions: an environment of its own.
 bench: $(BENCH)/ready
 	PYTHONPATH=. $(BENCH)/bin/python tests/benchmarks/bench.py
+
+# What a batch costs beside its kernels; a thousand empty notebooks take a while.
+bench-batch: $(VENV)/ready
+	$(BIN)/python tests/benchmarks/batch.py
 
 # Put the outputs of the default parameters into notebooks/, to be committed.
 store: $(VENV)/ready

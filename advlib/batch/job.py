@@ -28,7 +28,7 @@ from papermill.exceptions import PapermillExecutionError
 from advlib.batch import Job, store
 
 TOPIC = "advlib"  # of the workers' reports
-LOG = "log.txt"  # cells as they started, and what the notebook wrote to stderr
+LOG = "log.txt"  # when each cell began, and what the kernel wrote to its terminal
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -97,7 +97,7 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
                 cwd=folder,
                 execution_timeout=limits.cell_seconds,
                 environment=environment,
-                tell=functools.partial(_note, tell, lines),
+                tell=functools.partial(_note, tell, lines, time.monotonic()),
                 stderr_file=lines,
             )
         except PapermillExecutionError as error:
@@ -113,8 +113,10 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
             raise JobError(f"the kernel died: {why}") from None
 
 
-def _note(tell: Tell, lines: Any, report: Mapping[str, Any]) -> None:
-    print(f"{time.strftime('%H:%M:%S')} cell {report['cell']} of {report['cells']}", file=lines)
+def _note(tell: Tell, lines: Any, began: float, report: Mapping[str, Any]) -> None:
+    cell, cells = report["cell"], report["cells"]
+    what = "done" if cell > cells else f"cell {cell} of {cells}"
+    print(f"{time.monotonic() - began:.1f} s: {what}", file=lines)
     tell(report)
 
 
@@ -137,7 +139,9 @@ class _Engine(NBClientEngine):
             nb_man, timeout=execution_timeout, startup_timeout=start_timeout,
             kernel_name=kernel_name, stderr_file=stderr_file,
         )  # fmt: skip
-        return client.execute(env=environment, stderr=stderr_file)
+        done = client.execute(env=environment, stderr=stderr_file)
+        tell({"cell": count + 1, "cells": count})
+        return done
 
 
 papermill_engines.register("advlib", _Engine)

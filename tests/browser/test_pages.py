@@ -13,6 +13,7 @@ PAGES = (
     "book/studies/dominant_filters.html",
     "notebooks/dominant_filters.html",
     "book/studies/aft_fgsm_vs_jsma.html",
+    "book/studies/patches_fashion_mnist.html",
     "notebooks/aft_fgsm_vs_jsma.html",
     "notebooks/patch_augmentation.html",
     "notebooks/cross_resnet.html",

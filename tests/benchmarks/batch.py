@@ -1,0 +1,106 @@
+"""What a batch costs beside its kernels: `make bench-batch` puts a table into the README.
+
+The quick notebooks with one worker and with two, trainings and all (nothing cached); many empty
+notebooks; and planning alone. A kernel's own time goes from its first cell to the end of its last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+
+from advlib import cache
+from advlib.batch import execute, plan, store
+from advlib.batch.job import LOG
+
+README = Path(__file__).parents[2] / "README.md"
+EMPTY = """import json, os, pathlib
+folder = pathlib.Path(os.environ["ADVLIB_RUN"])
+(folder / "records.csv").write_text("value\\n")
+(folder / "timings.csv").write_text("seconds\\n")
+(folder / "provenance.json").write_text(json.dumps({"study": "empty", "seconds": 0}))"""
+
+
+def main() -> None:
+    """Measure, print the table and put it into the README."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--empty", type=int, default=1000, help="empty notebooks")
+    rows = [
+        "| | wall, s | kernels, s | wall / (kernels / workers) | target |",
+        "|---|---:|---:|---:|---:|",
+        *(studies(workers) for workers in (1, 2)),
+        empty(parser.parse_args().empty),
+        planning(10_000),
+    ]
+    report = "\n".join(rows)
+    print(report)
+    cache.fill(README, "batch", report)
+
+
+def studies(workers: int) -> str:
+    jobs = plan.plan()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ADVLIB_CACHE"] = f"{folder}/cache"
+        wall, kernels = timed(jobs, Path(folder) / "runs", workers)
+    ratio = wall / (kernels / workers)
+    what = f"The {len(jobs)} quick notebooks, {workers} worker{'s' * (workers > 1)}"
+    return f"| {what} | {wall:.0f} | {kernels:.0f} | {ratio:.3f} | ≤ 1.05 |"
+
+
+def empty(count: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        repository(Path(folder))
+        before = Path.cwd()
+        os.chdir(folder)
+        try:
+            wall, kernels = timed(plan.plan(sweep={"seeds": range(count)}), store.STORE, 2)
+        finally:
+            os.chdir(before)
+    each = 2 * wall / count
+    what = f"{count:,} empty notebooks, 2 workers: {each:.2f} s of a worker each"
+    return f"| {what} | {wall:.0f} | {kernels:.0f} | | |"
+
+
+def planning(count: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        repository(Path(folder))
+        main = "import sys; from advlib.cli import main; sys.exit(main())"
+        words = ["run", "--dry-run", "--sweep", f"seeds=0..{count - 1}"]
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", main, *words], cwd=folder, check=True, stdout=-3)
+        wall = time.perf_counter() - began
+    return f"| Planning {count:,} jobs (`--dry-run`), imports included | {wall:.1f} | | | < 10 s |"
+
+
+def timed(jobs: list[plan.Job], out: Path, workers: int) -> tuple[float, float]:
+    """Seconds of the whole batch, and the sum of its kernels' own."""
+    began = time.perf_counter()
+    failures = execute.run(jobs, out=out, workers=workers)
+    wall = time.perf_counter() - began
+    if failures:
+        raise RuntimeError("\n".join(failures))
+    logs = [(store.folder(job, out) / LOG).read_text() for job in jobs]
+    spans = [[float(s) for s in re.findall(r"^([\d.]+) s: ", log, re.MULTILINE)] for log in logs]
+    return wall, sum(span[-1] - span[0] for span in spans)
+
+
+def repository(folder: Path) -> None:
+    """A folder with one study that does nothing."""
+    cells = [nbformat.v4.new_code_cell("seeds = [0]"), nbformat.v4.new_code_cell(EMPTY)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    (folder / "notebooks").mkdir()
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(book, folder / "notebooks/empty.ipynb")
+
+
+if __name__ == "__main__":
+    main()
