@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from advlib.attacks.contract import check_inputs, frozen
 from advlib.attacks.losses import Loss, float32_cross_entropy
-from advlib.data import Split, pixels
+from advlib.data import Split, at_once, pixels
 
 
 def zero_gradients(
@@ -15,7 +15,6 @@ def zero_gradients(
     split: Split,
     *,
     loss: Loss = float32_cross_entropy,
-    batch_size: int = 250,
 ) -> Tensor:
     """Boolean [N]: the gradient of `loss` at the image is exactly 0 in every pixel.
 
@@ -23,7 +22,8 @@ def zero_gradients(
     """
     device = next(model.parameters()).device
     parts = []
-    for images, labels in zip(*(t.split(batch_size) for t in split), strict=True):
+    count = at_once(split.images, 250)
+    for images, labels in zip(*(t.split(count) for t in split), strict=True):
         images, labels = pixels(images.to(device)).clone(), labels.to(device)
         check_inputs(model, images, labels)
         with frozen(model):

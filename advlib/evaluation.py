@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from advlib import cache
 from advlib.attacks.contract import check_count
-from advlib.data import Split, pixels
+from advlib.data import Split, at_once, pixels
 from advlib.training import autocast
 
 # static: images made once against the undefended model are shown to the model under test.
@@ -25,11 +25,13 @@ PROTOCOLS = ("static", "white-box")
 Attack = Callable[..., Tensor]  # (model, images, labels) -> images; its settings bound by partial
 
 
-def logits(model: nn.Module, images: Tensor, *, batch_size: int = 1000) -> Tensor:
+def logits(model: nn.Module, images: Tensor) -> Tensor:
     """Logits [N, K] for images [N, C, H, W] (uint8, or float32 in [0, 1]), on the CPU."""
     device = next(model.parameters()).device
     with torch.no_grad():
-        parts = [model(pixels(part.to(device))).float() for part in images.split(batch_size)]
+        parts = [
+            model(pixels(part.to(device))).float() for part in images.split(at_once(images, 1000))
+        ]
     return torch.cat(parts).cpu()
 
 
@@ -69,8 +71,10 @@ def craft(
     `attack` is an attack with its settings bound, as in `partial(pgd, eps=0.3, ...)`; its labels
     are the split's (for a targeted attack, pass a split that carries the targets). `bfloat16`
     computes in it where that is faster: good enough for images to train on, not to judge by.
+    `batch_size` images are attacked at once, at most (see `data.at_once`).
     """
     check_count("batch_size", batch_size)
+    batch_size = at_once(split.images, batch_size)
     made, _ = cache.remember(
         _craft, model, *split, attack, seed=seed, bfloat16=bfloat16, batch_size=batch_size
     )

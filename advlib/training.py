@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from advlib import cache
 from advlib.attacks.contract import check_count
-from advlib.data import Split, pixels
+from advlib.data import Split, at_once, pixels
 
 # Keras's RMSprop differs from torch's in both numbers; papers that name RMSprop used Keras.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -228,12 +228,13 @@ def _parameter_groups(
 
 
 @torch.no_grad()
-def _score(model: nn.Module, split: Split, batch_size: int = 1000) -> tuple[float, float]:
+def _score(model: nn.Module, split: Split) -> tuple[float, float]:
     """Mean loss and accuracy of the model as it is used: without dropout, in float32."""
     model.eval()
     device = next(model.parameters()).device
     loss, hits = torch.zeros(2, device=device)
-    for images, labels in zip(*(t.split(batch_size) for t in split), strict=True):
+    size = at_once(split.images, 1000)
+    for images, labels in zip(*(t.split(size) for t in split), strict=True):
         logits, labels = model(pixels(images.to(device))), labels.to(device)
         loss += F.cross_entropy(logits, labels, reduction="sum")
         hits += (logits.argmax(1) == _classes(labels)).sum()

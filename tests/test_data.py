@@ -278,6 +278,14 @@ def test_root(monkeypatch, tmp_path):
 # Folders
 
 
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [((1, 28, 28), 250), ((3, 64, 64), 250), ((3, 224, 224), 20), ((3, 9999, 9999), 1)],
+)
+def test_large_images_come_fewer_at_once(shape, count):
+    assert data.at_once(torch.empty(0, *shape), 250) == count
+
+
 def test_folder_round_trip(tmp_path):
     class_folders(tmp_path)
     mine = load(f"folder:{tmp_path}", validation=0.25, device="cpu")
