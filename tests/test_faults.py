@@ -23,8 +23,9 @@ from advlib.batch.job import execute as execute_here
 WORK = """
 import json, os, pathlib, signal, time
 here = pathlib.Path.cwd()
+threads = "/".join(os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OMP", "MKL"))
 with open(here / "tally", "a") as tally:
-    print(label, seeds[0], os.getppid(), os.environ.get("OMP_NUM_THREADS"), sep="|", file=tally)
+    print(label, seeds[0], os.getppid(), threads, sep="|", file=tally)
 again = (here / "again").exists()
 (here / "started").touch()
 if label == "dies" and not again:
@@ -140,7 +141,8 @@ def test_a_killed_worker_hands_its_job_to_another(bare):
     (job,) = jobs("takes its worker along")
     assert execute.run([job], workers=1) == []
     assert store.is_complete(store.folder(job))
-    (one, _, first, _), (two, _, second, _) = tally()
+    (one, _, first, threads), (two, _, second, _) = tally()
+    assert threads == "/".join(2 * [str(len(os.sched_getaffinity(0)))])
     assert one == two == "takes its worker along"
     assert first != second
     assert [run.state for run in store.runs()] == ["complete"]  # nothing is left of the first
@@ -214,7 +216,7 @@ def test_a_cluster_that_is_there_shares_the_jobs_and_the_cores(bare):
     assert all(store.is_complete(store.folder(job)) for job in batch)
     assert len({worker for _, _, worker, _ in tally()}) == 2
     share = max(1, len(os.sched_getaffinity(0)) // 2)
-    assert {threads for *_, threads in tally()} == {str(share)}
+    assert {threads for *_, threads in tally()} == {f"{share}/{share}"}
 
 
 def test_a_scheduler_that_goes_away_is_told(bare):
