@@ -79,12 +79,21 @@ def tally():
     return [line.split("|") for line in Path("tally").read_text().splitlines()]
 
 
-def command(*words: str) -> subprocess.Popen:
-    main = "import sys; from advlib.cli import main; sys.exit(main())"
-    return subprocess.Popen(
+@contextmanager
+def command(*words: str) -> Iterator[subprocess.Popen]:
+    """`advlib run` in a process that Ctrl-C reaches even where the tests are run without it."""
+    main = (
+        "import signal, sys; from advlib.cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
+    with subprocess.Popen(
         [sys.executable, "-c", main, "run", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def until(happened, seconds=90) -> None:
@@ -188,10 +197,10 @@ def test_a_full_disk_is_told_and_harms_no_finished_run(bare):
 
 
 def test_ctrl_c_leaves_nothing_half_made(bare):
-    going = command("-p", "label", "hangs")
-    until((bare / "started").exists)
-    going.send_signal(signal.SIGINT)
-    _, errors = going.communicate(timeout=60)
+    with command("-p", "label", "hangs") as going:
+        until((bare / "started").exists)
+        going.send_signal(signal.SIGINT)
+        _, errors = going.communicate(timeout=60)
     assert going.returncode == 130
     assert "interrupted" in errors
     assert {run.state for run in store.runs()} <= {"abandoned"}
@@ -201,10 +210,11 @@ def test_ctrl_c_leaves_nothing_half_made(bare):
 
 
 def test_two_batches_at_once_make_each_run_once(bare):
-    both = [command("-p", "label", "slow", "--sweep", "seeds=0..2") for _ in range(2)]
-    for process in both:
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 0, errors
+    words = ("-p", "label", "slow", "--sweep", "seeds=0..2")
+    with command(*words) as one, command(*words) as other:
+        for process in (one, other):
+            _, errors = process.communicate(timeout=200)
+            assert process.returncode == 0, errors
     assert sorted(seed for _, seed, *_ in tally()) == ["0", "1", "2"]
     assert len(store.runs()) == 3
 
@@ -223,11 +233,11 @@ def test_a_scheduler_that_goes_away_is_told(bare):
     done, bad = jobs("", "hangs")
     with cluster(bare, workers=1) as (file, scheduler):
         assert execute.run([done], scheduler=file) == []
-        going = command("-p", "label", "hangs", "--scheduler", file)
         (bare / "started").unlink()
-        until((bare / "started").exists)
-        scheduler.kill()
-        _, errors = going.communicate(timeout=120)
+        with command("-p", "label", "hangs", "--scheduler", file) as going:
+            until((bare / "started").exists)
+            scheduler.kill()
+            _, errors = going.communicate(timeout=120)
     assert going.returncode == 1
     assert f"bare {bad.key}: the scheduler went away before it finished" in errors
     assert store.is_complete(store.folder(done))
