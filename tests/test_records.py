@@ -75,6 +75,15 @@ def test_over_seeds_gives_intervals():
     assert (white["seeds"], white["low"]) == (1, pytest.approx(0.0552, abs=1e-4))  # Wilson, 10/100
 
 
+def test_an_interval_covers_other_seeds_and_other_images():
+    agreed = records.interval([0.0, 0.0, 0.0], 40)
+    assert agreed == (0, pytest.approx(0.0876, abs=1e-4))  # Wilson, 0/40
+    far_apart = records.interval([0.2, 0.5, 0.8], 100)
+    assert far_apart == mean_interval([0.2, 0.5, 0.8])
+    assert records.interval([0.4, 0.6], float("nan")) == mean_interval([0.4, 0.6])
+    assert all(v != v for v in records.interval([0.4], float("nan")))
+
+
 def test_beside_lays_the_papers_figure_next_to_ours():
     paper = rows(static=[0.99]).assign(model="base_cnn")
     ours = rows(static=[0.9, 0.8], white_box=[0.0, 0.1]).assign(model="base_cnn")
@@ -97,7 +106,7 @@ def test_a_table_by_protocol_has_the_papers_line_first():
         ("none", "clean"): "85.0<br><small>21–100</small>",
         ("pgd", "paper"): "95.0",
         ("pgd", "static"): "60.0<br><small>0–100</small>",
-        ("pgd", "white-box"): "10.0<br><small>10–10</small>",
+        ("pgd", "white-box"): "10.0<br><small>6–17</small>",
     }
 
 
@@ -152,7 +161,7 @@ def test_stacked_puts_three_lines_in_a_cell():
     paper = rows(static=[0.99]).assign(images=50)
     ours = pd.concat([rows(static=[0.9, 0.8]).assign(images=n) for n in (50, 100)])
     table = records.stacked(ours, paper, index=["defense"], columns="images")
-    low, high = (f"{100 * v:.0f}" for v in mean_interval([0.9, 0.8]))
+    low, high = (f"{100 * v:.0f}" for v in records.interval([0.9, 0.8], 100))
     assert table.loc["dominant", 50] == f"99.0<br><b>85.0</b><br><small>{low}–{high}</small>"
     assert table.loc["dominant", 100].startswith("–<br>")
 
