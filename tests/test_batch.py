@@ -9,6 +9,7 @@ import pytest
 
 from advlib import cli
 from advlib.batch import execute, plan, store
+from advlib.batch.job import LOG
 
 
 def test_a_key_names_everything_that_counts(repository, monkeypatch):
@@ -98,6 +99,17 @@ def test_a_notebook_that_saves_nothing_is_told(repository):
     (failure,) = execute.run([job])
     assert "records.csv" in failure
     assert not store.folder(job).exists()
+
+
+def test_a_log_is_not_filled_by_progress_bars(repository):
+    notebook = repository / "notebooks/tiny.ipynb"
+    book = nbformat.read(notebook, as_version=4)
+    bar = "import time, tqdm\nfor _ in tqdm.tqdm(range(100)):\n    time.sleep(0.01)\n"
+    book.cells[1].source = bar + book.cells[1].source
+    nbformat.write(book, notebook)
+    (job,) = plan.plan()
+    assert execute.run([job]) == []
+    assert 1 <= (store.folder(job) / LOG).read_text().count("/100 [") <= 3
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path):

@@ -7,16 +7,28 @@ import pytest
 import yaml
 
 from advlib import book
-from advlib.batch import plan
+from advlib.batch import plan, store
 
 README = Path("README.md").read_text()
 
 
-@pytest.mark.parametrize("page", sorted(book.PUBLISHED.glob("*.ipynb")), ids=lambda p: p.stem)
-def test_the_table_is_the_published_runs(page):
-    before, after = f"<!-- {page.stem} -->", f"<!-- end of {page.stem} -->"
-    shown = README[README.index(before) + len(before) : README.index(after)]
-    assert shown.strip() == (book.PUBLISHED / page.stem / "headline.md").read_text().strip()
+PAGES = sorted(page.stem for page in book.PUBLISHED.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_published_page_is_linked(page):
+    assert f"(book/studies/{page}.ipynb)" in README
+    assert f"(studies/{page}.ipynb)" in Path("book/index.md").read_text()
+
+
+def test_the_tables_are_the_published_runs():
+    told = {page for page in PAGES if f"<!-- {page} -->" in README}
+    for page in told:
+        before, after = f"<!-- {page} -->", f"<!-- end of {page} -->"
+        shown = README[README.index(before) + len(before) : README.index(after)]
+        assert shown.strip() == (book.PUBLISHED / page / "headline.md").read_text().strip()
+    studies = {store.provenance(book.PUBLISHED / page)["study"] for page in PAGES}
+    assert {store.provenance(book.PUBLISHED / page)["study"] for page in told} == studies
 
 
 def test_ci_runs_the_readmes_two_commands():

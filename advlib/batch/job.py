@@ -89,6 +89,7 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
     own = dask.config.get("distributed.nanny.pre-spawn-environ")
     environment = {name: value for name, value in os.environ.items() if name not in own}
     environment |= {"ADVLIB_RUN": str(work.resolve())}
+    environment.setdefault("TQDM_MININTERVAL", "10")  # seconds; a log is not a terminal
     if limits.threads:  # set before the kernel imports torch
         environment |= dict.fromkeys(THREADS, str(limits.threads))
     log = work / LOG
