@@ -20,6 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import scipy.stats
 import torch
@@ -184,21 +185,30 @@ def paper_rows(study: str) -> pd.DataFrame:
 
 
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each figure: mean over seeds with a 95 % interval, as low, mean and high.
-
-    The interval is Student's t over seeds; with one seed it is Wilson's over the images, and for
-    a figure without a count there is none.
-    """
+    """One row for each figure: mean over seeds with a 95 % interval (see `interval`), as low,
+    mean and high."""
     columns = [c for c in rows.columns if c not in ("seed", "n", "value")]
     summary = []
     for values, group in rows.groupby(columns, sort=False, dropna=False):
-        mean, n = group["value"].mean(), group["n"].iloc[0]
-        low, high = mean_interval(group["value"].to_list())
-        if len(group) == 1 and n > 0:
-            low, high = wilson(round(mean * n), int(n))
+        low, high = interval(group["value"].to_list(), group["n"].iloc[0])
         named = dict(zip(columns, values, strict=True))
+        mean = group["value"].mean()
         summary.append(named | {"seeds": len(group), "low": low, "mean": mean, "high": high})
     return pd.DataFrame(summary)
+
+
+def interval(values: Sequence[float], n: float) -> tuple[float, float]:
+    """The 95 % interval of a mean over seeds, of shares among the same `n` images.
+
+    It covers what another draw of the seeds would change (Student's t) and what another draw of
+    the images would (Wilson's): seeds that agree to the digit on 40 images are no proof for
+    others. Without a count (`n` nan) it is Student's alone, and (nan, nan) for one seed.
+    """
+    low, high = mean_interval(values)
+    if n > 0:
+        bounds = wilson(round(float(np.mean(values)) * n), int(n))
+        low, high = np.fmin(low, bounds[0]), np.fmax(high, bounds[1])
+    return float(low), float(high)
 
 
 def beside(
@@ -338,7 +348,8 @@ def _outcome(
         value, margin = seen["value"].mean(), condition.get("margin", 0.0)
         bound = condition["number"] if other is None else other["value"].mean()
         ok = value >= bound + margin if condition["is"] == "at least" else value <= bound + margin
-        low, high = mean_interval(seen.groupby("seed", dropna=False)["value"].mean().to_list())
+        by_seed = seen.groupby("seed", dropna=False)["value"].mean()
+        low, high = interval(by_seed.to_list(), seen["n"].min())
         spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
         slack = f" {100 * margin:+.0f} points" if margin else ""
         found.append(
