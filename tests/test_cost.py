@@ -33,6 +33,15 @@ def test_the_slower_model_takes_longer_and_neither_is_changed():
     assert not fast.training
 
 
+def test_slow_steps_are_timed_less_often(monkeypatch):
+    turns = []
+    monkeypatch.setattr(cost, "LONG", 0)
+    monkeypatch.setattr(cost, "_wait", lambda _device: turns.append(1))
+    images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
+    cost.step_seconds({"one": models.build("shallow_cnn")}, images, labels)
+    assert len(turns) == 2 * 4  # before and after the first turn and three counted ones
+
+
 def test_what_prepares_a_batch_is_timed_with_it():
     model = models.build("shallow_cnn")
     images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
