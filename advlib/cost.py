@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from advlib.training import OPTIMIZERS, Prepare, autocast
 
 STEPS = 10  # of a model's turn
+LONG = 120  # seconds after which three turns are enough
 
 
 def step_seconds(
@@ -28,9 +29,10 @@ def step_seconds(
     """Median seconds of one RMSprop training step for each model, on one batch.
 
     The models take turns of ten steps, so that a machine whose speed drifts is fair to all and
-    each works in caches of its own, as it does in training; the first turn is not counted. The
-    models are not changed. `bfloat16`: autocast where that is faster, else float32. `prepare`: what
-    changes the batch before a named model learns it, as in `training.fit`; it is timed, too.
+    each works in caches of its own, as it does in training; the first turn is not counted. Where
+    steps are slow, three turns that took two minutes are enough. The models are not changed.
+    `bfloat16`: autocast where that is faster, else float32. `prepare`: what changes the batch
+    before a named model learns it, as in `training.fit`; it is timed, too.
     """
     prepare = prepare or {}
     generator = torch.Generator().manual_seed(0)
@@ -43,7 +45,10 @@ def step_seconds(
     if not bfloat16:
         context = torch.autocast(images.device.type, enabled=False)
     seconds: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(rounds + 1):
+    began = time.perf_counter()
+    for turn in range(rounds + 1):
+        if turn > 3 and time.perf_counter() - began > LONG:
+            break
         for name, model in models.items():
             _wait(images.device)
             start = time.perf_counter()

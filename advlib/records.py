@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 import os
 import platform
 import subprocess
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,10 @@ COLUMNS = (
 )  # fmt: skip
 
 # The lines of a table that shows several protocols, in this order.
-LINES = ("clean", "noise", "transfer", *PROTOCOLS, "clipped", "autoattack")
+LINES = (
+    "clean", "noise", "transfer", "static", "float32", "clipped", "white-box", "adaptive",
+    "autoattack",
+)  # fmt: skip
 
 VERDICTS = (
     "holds",
@@ -46,6 +50,7 @@ VERDICTS = (
     "does not hold",
     "not tested here",
 )
+NOISE = ", within the noise"  # of a verdict that other seeds or images could turn
 
 
 class Run:
@@ -211,6 +216,13 @@ def interval(values: Sequence[float], n: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def at_chance(rows: pd.DataFrame, classes: int) -> list[str]:
+    """Defenses whose network may as well be guessing among `classes`: the interval of its clean
+    accuracy reaches down to that. What is left of such a network under attack is no robustness."""
+    clean = over_seeds(rows[rows["attack"].eq("none") & rows["metric"].eq("accuracy")])
+    return list(dict.fromkeys(clean[clean["low"] <= 1 / classes]["defense"]))
+
+
 def beside(
     measured: pd.DataFrame, paper: pd.DataFrame, *, index: Sequence[str], columns: Sequence[str]
 ) -> pd.DataFrame:
@@ -315,47 +327,76 @@ def verdicts(study: str, rows: pd.DataFrame) -> pd.DataFrame:
 
     A claim holds where each of its conditions does. A condition compares the mean of the rows
     that it selects with a number, or with the mean of other rows plus a margin. Where the paper
-    itself measured under `static`, `white-box` rows overrule the `static` ones: a claim that they
-    do not bear out "holds only under the paper's protocol".
+    itself measured under another protocol, `white-box` rows overrule its own: a claim that they do
+    not bear out "holds only under the paper's protocol". Where the 95 % interval of what decides
+    it includes the bound, the verdict ends in NOISE.
     """
     table, known = [], claims(study)
     for claim in known["claim"]:
-        outcomes = {p: _outcome(claim["condition"], rows, p) for p in ("static", "white-box")}
-        passed = {p: [ok for ok, _ in found] for p, found in outcomes.items()}
-        if not any(passed.values()):
-            verdict = "not tested here"
-        elif not all(passed[known["protocol"]] or passed["white-box"]):
-            verdict = "does not hold"
-        elif not all(passed["white-box"]):
+        protocols = dict.fromkeys(("static", known["protocol"], "white-box"))
+        outcomes = {p: _outcome(claim["condition"], rows, p) for p in protocols}
+        deciding = outcomes[known["protocol"]] or outcomes["white-box"]
+        against = [o for o in deciding if not o.ok]
+        overruling = [o for o in outcomes["white-box"] if not o.ok]
+        if not deciding:
+            verdict, sure = "not tested here", True
+        elif against:
+            verdict, sure = "does not hold", any(o.sure for o in against)
+        elif overruling:
             verdict = "holds only under the paper's protocol"
+            sure = all(o.sure for o in deciding) and any(o.sure for o in overruling)
         else:
-            verdict = "holds"
-        said = {p: "; ".join(text for _, text in found) or "–" for p, found in outcomes.items()}
+            verdict, sure = "holds", all(o.sure for o in [*deciding, *outcomes["white-box"]])
+        said = {p: "; ".join(o.text for o in found) or "–" for p, found in outcomes.items()}
+        verdict += "" if sure else NOISE
         table.append({"claim": claim["says"], "where": claim["where"], **said, "verdict": verdict})
     return pd.DataFrame(table)
 
 
+class _Outcome(NamedTuple):
+    ok: bool
+    sure: bool  # the interval of the difference leaves the condition's bound out
+    text: str
+
+
 def _outcome(
     conditions: Sequence[Mapping[str, Any]], rows: pd.DataFrame, protocol: str
-) -> list[tuple[bool, str]]:
-    """Whether each condition holds under a protocol, and the figures; [] if it has no rows."""
+) -> list[_Outcome]:
+    """What becomes of each condition under a protocol; [] if one has no rows.
+
+    The interval of a difference of two means is Newcombe's, from the intervals of both.
+    """
     found = []
     for condition in conditions:
         seen = _select(rows, condition["rows"], protocol)
         other = _select(rows, condition["than"], protocol) if "than" in condition else None
         if seen.empty or (other is not None and other.empty):
             return []
-        value, margin = seen["value"].mean(), condition.get("margin", 0.0)
-        bound = condition["number"] if other is None else other["value"].mean()
-        ok = value >= bound + margin if condition["is"] == "at least" else value <= bound + margin
-        by_seed = seen.groupby("seed", dropna=False)["value"].mean()
-        low, high = interval(by_seed.to_list(), seen["n"].min())
+        margin = condition.get("margin", 0.0)
+        value, low, high = _pooled(seen)
+        number = condition.get("number")
+        bound, least, most = (number,) * 3 if other is None else _pooled(other)
+        gap = value - bound - margin
+        below, above = (
+            math.hypot(value - low, most - bound),
+            math.hypot(high - value, bound - least),
+        )
         spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
         slack = f" {100 * margin:+.0f} points" if margin else ""
         found.append(
-            (bool(ok), f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}{slack}")
+            _Outcome(
+                ok=bool(gap >= 0 if condition["is"] == "at least" else gap <= 0),
+                sure=not gap - below < 0 < gap + above,
+                text=f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}{slack}",
+            )
         )
     return found
+
+
+def _pooled(rows: pd.DataFrame) -> tuple[float, float, float]:
+    """The mean of rows of several figures, and its interval as low and high."""
+    by_seed = rows.groupby("seed", dropna=False)["value"].mean()
+    return float(rows["value"].mean()), *interval(by_seed.to_list(), rows["n"].min())
 
 
 def _select(rows: pd.DataFrame, wanted: Mapping[str, Any], protocol: str) -> pd.DataFrame:
