@@ -14,6 +14,7 @@ PAGES = (
     "notebooks/dominant_filters.html",
     "book/studies/aft_fgsm_vs_jsma.html",
     "book/studies/patches_fashion_mnist.html",
+    "book/studies/patches_cifar10.html",
     "notebooks/aft_fgsm_vs_jsma.html",
     "notebooks/patch_augmentation.html",
     "notebooks/cross_resnet.html",
