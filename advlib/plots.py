@@ -338,9 +338,11 @@ def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None
             shown[shown["model"] == model], y=by, x="percent", hue="protocol", ax=axis,
             order=order, hue_order=[p for p in PROTOCOL_COLOURS if p in set(rows["protocol"])],
             palette=PROTOCOL_COLOURS, errorbar=("pi", 100), err_kws={"linewidth": 1},
-            legend=bool(model == models[0]),
+            legend=bool(model == models[0]), linewidth=1.5,
         )  # fmt: skip
-        axis.set(title=_name(model), xlabel="accuracy, %", ylabel="", xlim=(0, 103))
+        for bar in axis.patches:
+            bar.set_edgecolor(bar.get_facecolor())  # a line where nothing is left
+        axis.set(title=_name(model), xlabel="accuracy, %", ylabel="", xlim=(-1, 103))
     handles, labels = axes[0, 0].get_legend_handles_labels()
     axes[0, 0].get_legend().remove()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, title="shown")

@@ -15,6 +15,7 @@ PAGES = (
     "book/studies/aft_fgsm_vs_jsma.html",
     "book/studies/patches_fashion_mnist.html",
     "book/studies/patches_cifar10.html",
+    "book/studies/patches_imagenet.html",
     "notebooks/aft_fgsm_vs_jsma.html",
     "notebooks/patch_augmentation.html",
     "notebooks/cross_resnet.html",
