@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 import torch
 from distributed import Client, Nanny, Scheduler, SpecCluster, as_completed
 from distributed.scheduler import KilledWorker
@@ -22,6 +23,13 @@ from advlib.batch.job import TOPIC, JobError, task
 from advlib.batch.progress import Progress
 
 RESENT = 3  # times that a job is sent again which lost its workers before it began
+# Dask looks at itself up to a hundred times a second: about a tenth of a core in each of its
+# processes, which the kernels would lack.
+SELDOM = {
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.worker.profile.enabled": False,
+}
 
 
 def run(
@@ -146,6 +154,7 @@ def _client(workers: int | None, scheduler: str, gpus: Sequence[int] | None) -> 
     }
     front = {"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard_address": ":0"}}
     with (
+        dask.config.set(SELDOM),
         SpecCluster(workers=spec, scheduler=front, silence_logs=logging.ERROR) as cluster,
         Client(cluster) as client,
     ):
