@@ -49,12 +49,12 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q "$(UV)"
-	$(BIN)/python -m uv pip install -q --python $(BIN)/python -r requirements.lock
+	$(BIN)/python -m uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements.lock
 	$(BIN)/python -m uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
 $(BENCH)/ready: tests/benchmarks/requirements.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install -q "$(UV)"
-	$(BENCH)/bin/python -m uv pip install -q --python $(BENCH)/bin/python -r $<
+	$(BENCH)/bin/python -m uv pip install -q --compile-bytecode --python $(BENCH)/bin/python -r $<
 	touch $@
