@@ -34,7 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument(
         "--profile", choices=("quick", "paper"), default="quick",
-        help="quick: the notebook's defaults; paper: those of notebooks/paper/STUDY.yaml",
+        help="quick: the notebook's defaults; paper: those of notebooks/paper/STUDY.yaml, "
+        "a run for each of its data sets",
     )  # fmt: skip
     run.add_argument(
         "--sweep", default="", metavar="NAME=VALUES,...",
@@ -88,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from advlib.batch import execute, plan
 
-    overrides = {name: yaml.safe_load(value) for name, value in arguments.given}
+    overrides = {name: yaml.safe_load(value or "''") for name, value in arguments.given}
     sweep = plan.parse_sweep(arguments.sweep) if arguments.sweep else {}
     gpus = {"auto": None, "none": ()}.get(arguments.gpus, arguments.gpus.split(","))
     if gpus and not all(number.strip().isdigit() for number in gpus):

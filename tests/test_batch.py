@@ -70,6 +70,7 @@ def test_a_failing_job_is_told_and_does_not_stop_the_others(repository, capfd):
     ("arguments", "message"),
     [
         (["-p", "dataset", "nosuch"], "dataset"),
+        (["-p", "dataset", ""], "dataset must be one of"),  # an empty text, not nothing
         (["-p", "eps", "3"], "eps: "),
         (["-p", "epss", "0.1"], "epss: "),
         (["other"], "study: unknown 'other'"),
@@ -152,6 +153,22 @@ def test_swept_jobs_are_planned_once_each(repository, capfd):
         plan.plan(overrides={"eps": 0.1}, sweep={"eps": [0.2]})
     with pytest.raises(ValueError, match=r"^eps: "):  # before any job starts
         plan.plan(sweep={"eps": [0.1, 3]})
+
+
+def test_a_profile_of_several_documents_is_a_run_for_each(repository):
+    file = repository / "notebooks/paper/tiny.yaml"
+    texts = ["dataset: digits\neps: 0.1", "dataset: mnist", "dataset: cifar10\neps: 0.2"]
+    file.write_text("\n---\n".join(texts))
+
+    def planned(**options):
+        jobs = plan.plan(profile="paper", **options)
+        return [(job.parameters["dataset"], job.parameters["eps"]) for job in jobs]
+
+    assert planned() == [("digits", 0.1), ("mnist", 0.1), ("cifar10", 0.2)]
+    assert planned(overrides={"dataset": "cifar10"}) == [("cifar10", 0.2)]
+    assert planned(overrides={"dataset": "fashion_mnist"}) == [("fashion_mnist", 0.1)]
+    assert planned(sweep={"dataset": ["mnist", "digits"]}) == [("mnist", 0.1), ("digits", 0.1)]
+    assert planned(overrides={"eps": 0.3}) == [("digits", 0.3), ("mnist", 0.3), ("cifar10", 0.3)]
 
 
 def test_a_dry_run_tells_and_does_nothing(repository, capfd):

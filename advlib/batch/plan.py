@@ -36,7 +36,9 @@ def plan(
     """A job for each named study (all by default) and each combination of the swept values.
 
     The `quick` profile is a notebook's defaults; another one is read from the YAML file
-    PROFILE/STUDY.yaml beside the notebook, before `overrides` and `sweep`. A value swept over a
+    PROFILE/STUDY.yaml beside the notebook, before `overrides` and `sweep`. A file of several
+    documents is a job for each, with what it does not say taken from the first; where `dataset` is
+    given, only the document of that data set counts, or else the first. A value swept over a
     parameter that is a list becomes a list of one. Jobs that would give equal records are one.
 
     Raises ValueError, before anything runs, for an unknown study, an unknown or impossible
@@ -52,10 +54,13 @@ def plan(
     jobs = {}
     for name in names or known:
         study = _read(known[name])
-        chosen = _profile(known[name], profile) | overrides
+        settings = _profile(known[name], profile)
         for values in itertools.product(*sweep.values()):
-            job = study.job(chosen | study.listed(dict(zip(sweep, values, strict=True))))
-            jobs[job.study, job.key] = job
+            given = overrides | study.listed(dict(zip(sweep, values, strict=True)))
+            own = [s for s in settings if given.get("dataset") in (None, s.get("dataset"))]
+            for chosen in own or settings[:1]:
+                job = study.job(chosen | given)
+                jobs[job.study, job.key] = job
     return list(jobs.values())
 
 
@@ -84,15 +89,16 @@ def parse_sweep(text: str) -> dict[str, list[Any]]:
     return swept
 
 
-def _profile(notebook: Path, profile: str) -> dict[str, Any]:
+def _profile(notebook: Path, profile: str) -> list[dict[str, Any]]:
     if profile == "quick":
-        return {}
+        return [{}]
     file = notebook.parent / profile / f"{notebook.stem}.yaml"
     if not file.is_file():
         raise ValueError(
             f"profile: {notebook.stem} has none called {profile!r} ({file} is missing)"
         )
-    return yaml.safe_load(file.read_text())
+    first, *others = yaml.safe_load_all(file.read_text())
+    return [first, *(first | other for other in others)]
 
 
 @dataclass(frozen=True)
