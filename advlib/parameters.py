@@ -249,6 +249,7 @@ RULES: dict[str, Callable[[str, Any], None]] = {
     "tune_images": check_count,
     "tune_batch": check_count,
     "tune_lr": _rate,
+    "other_lr": _rate,
     "tune_lrs": _each(_rate),
     "control_epochs": check_count,
     "counts": _each(check_count),
