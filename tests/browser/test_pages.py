@@ -6,24 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 SITE = Path("_build/site/_build/html")
-PAGES = (
-    "book/index.html",
-    "book/studies/dominant_filters.html",
-    "notebooks/dominant_filters.html",
-    "book/studies/aft_fgsm_vs_jsma.html",
-    "book/studies/patches_fashion_mnist.html",
-    "book/studies/patches_cifar10.html",
-    "book/studies/patches_imagenet.html",
-    "notebooks/aft_fgsm_vs_jsma.html",
-    "notebooks/patch_augmentation.html",
-    "notebooks/cross_resnet.html",
-    "notebooks/distillation_and_patches.html",
-    "book/rerun.html",
-    "book/protocols.html",
-    "book/status.html",
-)
+CONTENTS = yaml.safe_load(Path("_toc.yml").read_text())
+CHAPTERS = [chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
+PAGES = [f"{page}.html" for page in (CONTENTS["root"], *CHAPTERS)]
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
