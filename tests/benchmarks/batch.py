@@ -34,8 +34,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--empty", type=int, default=1000, help="empty notebooks")
     rows = [
-        "| | wall, s | kernels, s | wall / (kernels / workers) | target |",
-        "|---|---:|---:|---:|---:|",
+        "| | wall, s | kernels, s | last job alone, s | wall / (kernels / workers) | target |",
+        "|---|---:|---:|---:|---:|---:|",
         *(studies(workers) for workers in (1, 2)),
         empty(parser.parse_args().empty),
         planning(10_000),
@@ -49,10 +49,11 @@ def studies(workers: int) -> str:
     jobs = plan.plan()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ADVLIB_CACHE"] = f"{folder}/cache"
-        wall, kernels = timed(jobs, Path(folder) / "runs", workers)
+        wall, kernels, alone = timed(jobs, Path(folder) / "runs", workers)
+    alone *= workers > 1
     ratio = wall / (kernels / workers)
     what = f"The {len(jobs)} quick notebooks, {workers} worker{'s' * (workers > 1)}"
-    return f"| {what} | {wall:.0f} | {kernels:.0f} | {ratio:.3f} | ≤ 1.05 |"
+    return f"| {what} | {wall:.0f} | {kernels:.0f} | {alone:.0f} | {ratio:.3f} | ≤ 1.05 |"
 
 
 def empty(count: int) -> str:
@@ -61,12 +62,13 @@ def empty(count: int) -> str:
         before = Path.cwd()
         os.chdir(folder)
         try:
-            wall, kernels = timed(plan.plan(sweep={"seeds": range(count)}), store.STORE, 2)
+            jobs = plan.plan(sweep={"seeds": range(count)})
+            wall, kernels, alone = timed(jobs, store.STORE, 2)
         finally:
             os.chdir(before)
     each = 2 * wall / count
     what = f"{count:,} empty notebooks, 2 workers: {each:.2f} s of a worker each"
-    return f"| {what} | {wall:.0f} | {kernels:.0f} | | |"
+    return f"| {what} | {wall:.0f} | {kernels:.0f} | {alone:.0f} | | |"
 
 
 def planning(count: int) -> str:
@@ -77,19 +79,23 @@ def planning(count: int) -> str:
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", main, *words], cwd=folder, check=True, stdout=-3)
         wall = time.perf_counter() - began
-    return f"| Planning {count:,} jobs (`--dry-run`), imports included | {wall:.1f} | | | < 10 s |"
+    return (
+        f"| Planning {count:,} jobs (`--dry-run`), imports included | {wall:.1f} | | | | < 10 s |"
+    )
 
 
-def timed(jobs: list[plan.Job], out: Path, workers: int) -> tuple[float, float]:
-    """Seconds of the whole batch, and the sum of its kernels' own."""
+def timed(jobs: list[plan.Job], out: Path, workers: int) -> tuple[float, float, float]:
+    """Seconds of the batch, the sum of its kernels' own, and those of the last after all others."""
     began = time.perf_counter()
     failures = execute.run(jobs, out=out, workers=workers)
     wall = time.perf_counter() - began
     if failures:
         raise RuntimeError("\n".join(failures))
-    logs = [(store.folder(job, out) / LOG).read_text() for job in jobs]
-    spans = [[float(s) for s in re.findall(r"^([\d.]+) s: ", log, re.MULTILINE)] for log in logs]
-    return wall, sum(span[-1] - span[0] for span in spans)
+    logs = [store.folder(job, out) / LOG for job in jobs]
+    texts = [log.read_text() for log in logs]
+    spans = [[float(s) for s in re.findall(r"^([\d.]+) s: ", text, re.MULTILINE)] for text in texts]
+    *_, before, last = sorted(log.stat().st_mtime for log in logs)
+    return wall, sum(span[-1] - span[0] for span in spans), last - before
 
 
 def repository(folder: Path) -> None:
