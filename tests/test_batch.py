@@ -32,6 +32,18 @@ def test_a_key_names_everything_that_counts(repository, monkeypatch):
     assert len(keys) == 6
 
 
+def test_another_default_does_not_change_a_run_that_does_not_use_it(repository):
+    given = {"eps": 0.2}
+    (job,), (other,) = plan.plan(), plan.plan(overrides=given)
+    notebook = repository / "notebooks/tiny.ipynb"
+    book = nbformat.read(notebook, as_version=4)
+    book.cells[0].source = book.cells[0].source.replace("eps = 0.3", "eps = 0.1")
+    nbformat.write(book, notebook)
+    assert plan.plan(overrides=given)[0].key == other.key
+    assert plan.plan()[0].key != job.key
+    assert plan.plan(overrides={"eps": 0.3})[0].key == job.key
+
+
 def test_a_run_is_made_once_and_whole(repository, capfd):
     jobs = plan.plan()
     assert execute.run(jobs) == []

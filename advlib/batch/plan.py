@@ -154,10 +154,10 @@ def _imported(cells: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def source(notebook: Path) -> list[tuple[str, str]]:
-    """A notebook's cells without outputs or what papermill adds: (kind, text)."""
+    """A notebook's cells without outputs: (kind, text).
+
+    The parameters' own cells stay out: a key holds their values, whichever are defaults.
+    """
     cells = nbformat.read(notebook, as_version=4).cells
-    return [
-        (cell.cell_type, cell.source)
-        for cell in cells
-        if "injected-parameters" not in cell.metadata.get("tags", ())
-    ]
+    ours = {"parameters", "injected-parameters"}
+    return [(c.cell_type, c.source) for c in cells if ours.isdisjoint(c.metadata.get("tags", ()))]
