@@ -364,10 +364,13 @@ def _outcome(
 ) -> list[_Outcome]:
     """What becomes of each condition under a protocol; [] if one has no rows.
 
+    A condition that names a `protocol` is tested under that one only.
     The interval of a difference of two means is Newcombe's, from the intervals of both.
     """
     found = []
     for condition in conditions:
+        if condition.get("protocol", protocol) != protocol:
+            continue
         seen = _select(rows, condition["rows"], protocol)
         other = _select(rows, condition["than"], protocol) if "than" in condition else None
         if seen.empty or (other is not None and other.empty):

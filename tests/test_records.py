@@ -201,6 +201,18 @@ def test_verdicts(claim, measured, verdict):
     assert verdict.removesuffix(records.NOISE) in records.VERDICTS
 
 
+def test_a_condition_may_be_of_one_protocol(claim):
+    (condition,) = claim["claim"][0]["condition"]
+    claim["claim"][0]["condition"].append(
+        condition | {"protocol": "white-box", "rows": {"defense": "dominant", "attack": "pgd"}}
+    )
+    fgsm = rows(static=[0.99], white_box=[0.99])
+    stronger = rows(white_box=[0.1]).assign(attack="pgd")
+    (told,) = records.verdicts("any", pd.concat([fgsm, stronger])).to_dict("records")
+    assert told["verdict"] == "holds only under the paper's protocol"
+    assert (told["static"].count("must"), told["white-box"].count("must")) == (1, 2)
+
+
 def test_defenses_that_guess_are_told():
     measured = rows(clean=[0.9]).assign(attack="none")
     guessing = rows(clean=[0.12]).assign(attack="none", defense="guesses")
