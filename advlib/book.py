@@ -7,7 +7,9 @@ or several with names of their own, such as one a data set.
 
 from __future__ import annotations
 
+import base64
 import filecmp
+import io
 import re
 import shutil
 import subprocess
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
+from PIL import Image
 
 from advlib import cache
 from advlib.batch import Job, store
@@ -25,6 +28,7 @@ STAGE, SITE = Path("_build/stage"), Path("_build/site")
 PUBLISHED = Path("book/studies")
 README = Path("README.md")
 SETTINGS = ("_config.yml", "_toc.yml")
+LARGE_PICTURE = 100_000  # bytes; larger pictures of a published page become JPEG
 
 
 def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
@@ -51,8 +55,9 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
 def publish(run: Path, page: str = "") -> Path:
     """Copy a complete run's notebook and results to book/studies; returns the notebook.
 
-    `page` is the published page's name, by default the study's. The README's table of that name
-    becomes the run's headline.
+    Figures over `LARGE_PICTURE` bytes, those that show photos, are stored as JPEG. `page` is the
+    published page's name, by default the study's. The README's table of that name becomes the
+    run's headline.
     """
     if not store.is_complete(run):
         raise ValueError(f"run: {run} is no complete run")
@@ -64,10 +69,25 @@ def publish(run: Path, page: str = "") -> Path:
             target = PUBLISHED / page / name
             cache.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
     notebook = PUBLISHED / f"{page}.ipynb"
-    cache.write_whole(notebook, lambda part: shutil.copyfile(run / store.NOTEBOOK, part))
+    executed = nbformat.read(run / store.NOTEBOOK, as_version=4)
+    for output in (o for cell in executed.cells for o in cell.get("outputs", ())):
+        _compress(output.get("data", {}))
+    cache.write_whole(notebook, lambda part: nbformat.write(executed, part))
     if (headline := run / store.HEADLINE[0]).is_file():
         cache.fill(README, page, headline.read_text())
     return notebook
+
+
+def _compress(shown: dict[str, str]) -> None:
+    """Make an output's PNG a JPEG if it is large and gains by it."""
+    png = base64.b64decode(shown.get("image/png", ""))
+    if len(png) <= LARGE_PICTURE:
+        return
+    jpeg = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "JPEG", quality=90, optimize=True)
+    if jpeg.tell() < len(png) / 2:
+        del shown["image/png"]
+        shown["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
 
 
 def store_outputs(*, runs: Path = store.STORE) -> list[Path]:

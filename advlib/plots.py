@@ -364,8 +364,10 @@ def protocol_curves(
     for axis, panel in zip(axes[0], panels, strict=True):
         for protocol, part in rows[rows[by] == panel].groupby("protocol", sort=False):
             means = part.groupby(x)["value"].mean() * 100
-            dash = "x--" if protocol in ("paper", "adaptive") else "o-"  # may cover another line
-            axis.plot(means.index, means, dash, label=protocol, color=PROTOCOL_COLOURS[protocol])
+            # Drawn above the others, which they may lie on.
+            dash, layer = ("x--", 3) if protocol in ("paper", "adaptive") else ("o-", 2)
+            colour = PROTOCOL_COLOURS[protocol]
+            axis.plot(means.index, means, dash, label=protocol, color=colour, zorder=layer)
         axis.set(title=_name(panel), xlabel=label, ylim=(-3, 103))
         if log:
             axis.set_xscale("log")

@@ -1,10 +1,14 @@
 """The book's checks, on a tiny repository: what may not be built, and what publishing copies."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from advlib import book
 from advlib.batch import store
@@ -65,9 +69,30 @@ def test_a_published_page_without_its_records_is_not_built(tiny):
 def test_publishing_copies_the_notebook_and_its_records(tiny):
     page = book.publish(tiny)
     assert page == Path("book/studies/tiny.ipynb")
-    assert page.read_bytes() == (tiny / store.NOTEBOOK).read_bytes()
+    assert nbformat.read(page, 4) == nbformat.read(tiny / store.NOTEBOOK, 4)
     for name in store.RESULTS:
         assert (page.parent / "tiny" / name).read_bytes() == (tiny / name).read_bytes()
+
+
+def test_photos_are_published_as_jpeg_and_charts_as_they_are(tiny):
+    def png(pixels):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return base64.b64encode(file.getvalue()).decode()
+
+    grain = np.random.default_rng(0).integers(96, 160, (300, 300, 3), dtype=np.uint8)
+    photo, chart = png(grain), png(np.full((300, 300, 3), 255, np.uint8))
+    executed = nbformat.read(tiny / store.NOTEBOOK, 4)
+    executed.cells[1].outputs = [
+        nbformat.v4.new_output("display_data", {"image/png": p}) for p in (photo, chart)
+    ]
+    nbformat.write(executed, tiny / store.NOTEBOOK)
+    first, second = (o.data for o in nbformat.read(book.publish(tiny), 4).cells[1].outputs)
+    assert dict(second) == {"image/png": chart}
+    assert list(first) == ["image/jpeg"]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["image/jpeg"]))), float)
+    assert abs(shown - grain).mean() < 20
+    assert len(first["image/jpeg"]) < len(photo) / 2
 
 
 def test_a_study_may_have_several_published_pages(tiny):
