@@ -1,5 +1,6 @@
 import functools
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -199,6 +200,15 @@ def claim(monkeypatch):
 def test_verdicts(claim, measured, verdict):
     assert records.verdicts("any", measured)["verdict"].tolist() == [verdict]
     assert verdict.removesuffix(records.NOISE) in records.VERDICTS
+
+
+@pytest.mark.parametrize("study", sorted(p.stem for p in Path("notebooks").glob("*.ipynb")))
+def test_protocols_in_claims_exist(study):
+    known = records.claims(study)
+    named = [
+        c["protocol"] for claim in known["claim"] for c in claim["condition"] if "protocol" in c
+    ]
+    assert {known["protocol"], *named} <= {*records.LINES}
 
 
 def test_a_condition_may_be_of_one_protocol(claim):
