@@ -8,8 +8,9 @@ import nbformat
 import pytest
 
 from advlib import cli
-from advlib.batch import execute, plan, store
+from advlib.batch import Job, execute, plan, store
 from advlib.batch.job import LOG
+from advlib.batch.progress import Progress
 
 
 def test_a_key_names_everything_that_counts(repository, monkeypatch):
@@ -123,6 +124,20 @@ def test_a_log_is_not_filled_by_progress_bars(repository):
     (job,) = plan.plan()
     assert execute.run([job]) == []
     assert 1 <= (store.folder(job) / LOG).read_text().count("/100 [") <= 3
+
+
+def test_a_running_job_shows_what_is_left_of_the_time_it_took_before(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal,
+    monkeypatch.setenv("NO_COLOR", "1")  # a black and white one
+    known, late, new = (Job("tiny", Path("tiny.ipynb"), {}, {}, 12 * digit) for digit in "012")
+    shown = Progress([known, late, new], {known.key: 7200.4, late.key: 60.0})
+    for job in (known, late, new):
+        shown.told(job, {"cell": 3, "cells": 10})
+    shown.bars.tasks[2].start_time -= 100
+    with shown.console.capture() as capture:
+        shown.console.print(shown.bars.get_renderable())
+    left = {line.split()[1]: line.split()[-1] for line in capture.get().splitlines()[1:]}
+    assert left == {known.key: "2:00:00", late.key: "-:--:--", new.key: "-:--:--"}
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import re
 import signal
@@ -49,7 +51,8 @@ if label == "fills the disk":
     (folder / "records.csv").write_bytes(bytes(64 * 2**20))
 (folder / "records.csv").write_text("value\\n1\\n")
 (folder / "timings.csv").write_text("seconds\\n1\\n")
-(folder / "provenance.json").write_text(json.dumps({"study": "bare", "seconds": 0.1}))
+noted = {"parameters": {"label": label, "seeds": seeds}, "started": "2026-01-01", "seconds": 0.1}
+(folder / "provenance.json").write_text(json.dumps(noted))
 """
 
 
@@ -207,6 +210,24 @@ def test_ctrl_c_leaves_nothing_half_made(bare):
     (bare / "again").touch()
     assert execute.run(jobs("hangs"), workers=1) == []
     assert [run.state for run in store.runs()] == ["complete"]
+
+
+def test_the_longest_jobs_start_first_and_the_unknown_before_them(bare):
+    alike, less_alike = plan.plan(overrides={"label": "a"}, sweep={"seeds": [1, 2]})
+    for number, (job, seconds, day) in enumerate(
+        [(alike, 5.0, 1), (alike, 7.0, 2), (less_alike, 90.0, 3)]
+    ):
+        run = store.STORE / f"bare/00{number}"
+        run.mkdir(parents=True)
+        noted = {"parameters": job.parameters, "seconds": seconds, "started": f"2026-01-0{day}"}
+        (run / store.PROVENANCE).write_text(json.dumps(noted))
+    (store.STORE / "bare/003-failed").mkdir()
+    short, long = jobs("a", seed=1) + jobs("b", seed=2)
+    assert store.expected([short, long]) == {short.key: 7.0, long.key: 90.0}
+    assert store.expected([dataclasses.replace(short, study="other")]) == {}
+    unknown = dataclasses.replace(jobs("c")[0], study="other")
+    assert execute.run([short, long, unknown], workers=1) == []
+    assert [label for label, *_ in tally()] == ["c", "b", "a"]
 
 
 def test_two_batches_at_once_make_each_run_once(bare):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,9 +24,11 @@ from advlib.batch.job import TOPIC, JobError, task
 from advlib.batch.progress import Progress
 
 RESENT = 3  # times that a job is sent again which lost its workers before it began
-# Dask looks at itself up to a hundred times a second: about a tenth of a core in each of its
-# processes, which the kernels would lack.
-SELDOM = {
+OWN = {  # of a cluster started here
+    # A job waits for the first worker that is free, not for one that it was promised to.
+    "distributed.scheduler.worker-saturation": 1.0,
+    # Dask looks at itself up to a hundred times a second: about a tenth of a core in each of its
+    # processes, which the kernels would lack.
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.worker.profile.enabled": False,
@@ -44,9 +47,10 @@ def run(
 ) -> list[str]:
     """Execute the jobs that have no complete run in `out`; returns what failed, a line each.
 
-    A job that fails does not keep the others from running; its notebook stays in KEY-failed. A
-    worker that dies hands its job to another. Each kernel gets its machine's cores divided by the
-    workers there.
+    The longest start first, by what earlier runs took, and before them those of a study that `out`
+    has no run of. A job that fails does not keep the others from running; its notebook stays in
+    KEY-failed. A worker that dies hands its job to another. Each kernel gets its machine's cores
+    divided by the workers there.
 
     Args:
         out: folder, or an address that fsspec can write.
@@ -61,7 +65,8 @@ def run(
         if value is not None:
             check_count(name, value)
     places = {job.key: store.folder(job, store.at(out)) for job in jobs}
-    with Progress(jobs) as progress:
+    seconds = store.expected(jobs, store.at(out))
+    with Progress(jobs, seconds) as progress:
         todo = []
         for job in jobs:
             if store.is_complete(places[job.key]):
@@ -70,6 +75,8 @@ def run(
                 todo.append(job)
         if not todo:
             return []
+        # The longest last would run alone, the other workers idle.
+        todo.sort(key=lambda job: seconds.get(job.key, math.inf), reverse=True)
         with _client(workers, scheduler, gpus) as client:
             return _submit(client, todo, str(out), progress, cell_seconds, memory)
 
@@ -92,11 +99,13 @@ def _submit(
         key: dataclasses.replace(job, notebook=job.notebook.resolve())
         for key, job in by_key.items()
     }
-    futures = as_completed(client.map(execute, sent.values(), key=list(sent), pure=False))
+    # Keys that begin alike are one group to Dask, whose order it keeps.
+    names = [("run", key) for key in sent]
+    futures = as_completed(client.map(execute, sent.values(), key=names, pure=False))
     again = Counter()
     failures = []
     for future in futures:
-        job = by_key[future.key.partition(" ")[0]]
+        job = by_key[future.key[1]]
         if future.status == "finished":
             seconds = store.provenance(store.at(future.result()))["seconds"]
             progress.ended(job, f"{seconds} s, in {future.result()}")
@@ -105,10 +114,8 @@ def _submit(
         if isinstance(error, KilledWorker) and not progress.began(job) and again[job.key] < RESENT:
             # It only stood in line behind a job that killed the workers.
             again[job.key] += 1
-            number = again[job.key]
-            futures.add(
-                client.submit(execute, sent[job.key], key=f"{job.key} {number}", pure=False)
-            )
+            name = ("run", job.key, again[job.key])
+            futures.add(client.submit(execute, sent[job.key], key=name, pure=False))
             continue
         failures.append(f"{job.study} {job.key}: {_why(error, store.folder(job, store.at(out)))}")
         progress.ended(job, "failed")
@@ -154,7 +161,7 @@ def _client(workers: int | None, scheduler: str, gpus: Sequence[int] | None) -> 
     }
     front = {"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard_address": ":0"}}
     with (
-        dask.config.set(SELDOM),
+        dask.config.set(OWN),
         SpecCluster(workers=spec, scheduler=front, silence_logs=logging.ERROR) as cluster,
         Client(cluster) as client,
     ):

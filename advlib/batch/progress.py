@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from rich import progress
 from rich.console import Console
+from rich.text import Text
 
 from advlib.batch import Job
 
 
-class Progress:
-    """One bar for the batch and one line for each running job: its cell, time gone, time to go."""
+class _Remaining(progress.TimeRemainingColumn):
+    """Time to go, from the seconds that a task is known to take or else from its pace."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def render(self, task: progress.Task) -> Text:
+        if (seconds := task.fields.get("seconds")) is None:
+            return super().render(task)
+        left = round(seconds - task.elapsed)
+        text = str(timedelta(seconds=left)) if left >= 0 else "-:--:--"  # late: nobody knows
+        return Text(text, style="progress.remaining")
+
+
+class Progress:
+    """One bar for the batch and one line for each running job: its cell, time gone, time to go.
+
+    A job's time to go is what is left of its seconds in `expected`, by key; without them it is
+    estimated by its cells.
+    """
+
+    def __init__(self, jobs: Sequence[Job], expected: Mapping[str, float]) -> None:
+        self.expected = expected
         self.numbers = {job.key: number for number, job in enumerate(jobs, 1)}
         self.console = Console(file=sys.stderr)
         self.bars = progress.Progress(
@@ -23,7 +41,7 @@ class Progress:
             progress.BarColumn(bar_width=20),
             progress.TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[of]}"),
             progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(),
+            _Remaining(),
             console=self.console,
             disable=not self.console.is_terminal,
         )
@@ -43,9 +61,10 @@ class Progress:
         if job.key in self.over:  # reports may come late
             return
         if job.key not in self.lines:
-            self._say(job, "running")
+            seconds = self.expected.get(job.key)
+            self._say(job, "running" if seconds is None else f"running, {seconds:.0f} s before")
             self.lines[job.key] = self.bars.add_task(
-                f"{job.study} {job.key}", total=report["cells"], of="cells"
+                f"{job.study} {job.key}", total=report["cells"], of="cells", seconds=seconds
             )
         self.bars.update(self.lines[job.key], completed=report["cell"] - 1)
 

@@ -5,10 +5,12 @@ A store is a folder, or any address that fsspec can write (s3://bucket/runs).
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +28,7 @@ PROVENANCE = "provenance.json"
 RESULTS = ("records.csv", "timings.csv", PROVENANCE)
 HEADLINE = ("headline.md", "headline.png")  # of a study that has one
 STATES = ("complete", "failed", "running", "abandoned")
+EARLIER = 50  # runs of a study that are looked at for how long another may take
 
 
 class Run(NamedTuple):
@@ -119,6 +122,24 @@ def runs(store: Path | UPath = STORE) -> list[Run]:
     return sorted(found, key=lambda run: run.changed, reverse=True)
 
 
+def expected(jobs: Sequence[Job], store: Path | UPath = STORE) -> dict[str, float]:
+    """Seconds that jobs may take, by key: those of the run with the most parameters in common.
+
+    Of several such runs it is the latest. A job is absent if its study has no run in the store.
+    """
+    earlier = {study: _earlier(store / study) for study in {job.study for job in jobs}}
+
+    def likeness(job: Job, run: dict) -> tuple[int, str]:
+        common = (run["parameters"].get(name) == value for name, value in job.parameters.items())
+        return sum(common), run["started"]
+
+    return {
+        job.key: max(earlier[job.study], key=functools.partial(likeness, job))["seconds"]
+        for job in jobs
+        if earlier[job.study]
+    }
+
+
 def remove(found: list[Run], *, state: str = "", older: timedelta = timedelta(0)) -> list[Run]:
     """Delete those runs that are in this state (any, if empty) and unchanged for `older`.
 
@@ -138,6 +159,16 @@ def remove(found: list[Run], *, state: str = "", older: timedelta = timedelta(0)
         else:
             run.folder.fs.rm(run.folder.path, recursive=True)
     return going
+
+
+def _earlier(study: Path | UPath) -> list[dict]:
+    """The provenance of some complete runs of a study."""
+    places = study.iterdir() if study.is_dir() else ()
+    noted = (place / PROVENANCE for place in places if place.name.isalnum())  # neither . nor -
+    return [
+        json.loads(file.read_text())
+        for file in itertools.islice((file for file in noted if file.is_file()), EARLIER)
+    ]
 
 
 def _run(study: str, place: Path | UPath) -> Run:
