@@ -38,6 +38,9 @@ if label == "takes its worker along" and not again:
 if label == "always takes its worker along":
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
+if label == "tells how it is reached":
+    from ipykernel.connect import get_connection_info
+    (here / "reached").write_text(get_connection_info())
 if label == "hangs" and not again:
     time.sleep(600)
 if label == "slow":
@@ -165,6 +168,11 @@ def test_a_job_that_kills_every_worker_is_given_up(bare):
     (failure,) = execute.run([bad, good], workers=1)
     assert re.search(rf"bare {bad.key}: \d workers died while they had it", failure)
     assert store.is_complete(store.folder(good))
+
+
+def test_a_kernel_takes_no_port_that_another_may_draw_too(bare):
+    assert execute.run(jobs("tells how it is reached"), workers=1) == []
+    assert json.loads((bare / "reached").read_text())["transport"] == "ipc"
 
 
 def test_a_cell_that_hangs_is_stopped_at_its_limit(bare):

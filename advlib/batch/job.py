@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from advlib.batch import Job, store
 
@@ -143,11 +145,16 @@ class _Engine(NBClientEngine):
             tell({"cell": index + 1, "cells": count})
 
         nb_man.cell_start = begin_and_tell
-        client = PapermillNotebookClient(
-            nb_man, timeout=execution_timeout, startup_timeout=start_timeout,
-            kernel_name=kernel_name, stderr_file=stderr_file,
-        )  # fmt: skip
-        done = client.execute(env=environment, stderr=stderr_file)
+        # Through sockets in files: of two kernels that start at once on ports, one may get the
+        # other's, and its messages.
+        with tempfile.TemporaryDirectory(prefix="advlib-") as sockets:
+            files = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+            client = PapermillNotebookClient(
+                nb_man, timeout=execution_timeout, startup_timeout=start_timeout,
+                kernel_name=kernel_name, stderr_file=stderr_file,
+                config=Config({"KernelManager": files if os.name == "posix" else {}}),
+            )  # fmt: skip
+            done = client.execute(env=environment, stderr=stderr_file)
         tell({"cell": count + 1, "cells": count})
         return done
 
