@@ -85,9 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from dask.utils import parse_bytes
-
-    from advlib.batch import execute, plan
+    from advlib.batch import plan
 
     overrides = {name: yaml.safe_load(value or "''") for name, value in arguments.given}
     sweep = plan.parse_sweep(arguments.sweep) if arguments.sweep else {}
@@ -97,6 +95,10 @@ def _run(arguments: argparse.Namespace) -> int:
     jobs = plan.plan(arguments.studies, overrides, profile=arguments.profile, sweep=sweep)
     if arguments.dry_run:
         return _tell(jobs, arguments.out)
+    from dask.utils import parse_bytes
+
+    from advlib.batch import execute
+
     try:
         failures = execute.run(
             jobs, out=arguments.out, workers=arguments.workers, scheduler=arguments.scheduler,
