@@ -1,5 +1,8 @@
 """The batch, on a notebook that takes a second."""
 
+import heapq
+import itertools
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from advlib import cli
 from advlib.batch import Job, execute, plan, store
 from advlib.batch.job import LOG
+from advlib.batch.order import ordered
 from advlib.batch.progress import Progress
 
 
@@ -230,3 +234,38 @@ def test_a_key_does_not_depend_on_what_else_is_planned():
     code = f"from advlib.batch import plan; print(plan.plan([{last.study!r}])[0].key)"
     alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert alone.stdout.strip() == last.key, alone.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "above"), [(5, 1, 1.001), (5, 2, 1.001), (3, 4, 1.001), (7, 3, 13 / 11)]
+)
+def test_a_few_jobs_start_in_the_best_order(count, workers, above):
+    pick = random.Random(0)
+    for _ in range(20):
+        seconds = {f"{number}": pick.uniform(20, 90) for number in range(count)}
+        batch = ordered([Job("tiny", Path(), {}, {}, key) for key in seconds], seconds, workers)
+        assert {job.key for job in batch} == seconds.keys()
+        assert ended(batch, seconds, workers) <= above * best(seconds.values(), workers)
+
+
+def test_many_jobs_share_the_workers_evenly():
+    pick = random.Random(0)
+    seconds = {f"{number}": pick.uniform(20, 90) for number in range(1000)}
+    batch = ordered([Job("tiny", Path(), {}, {}, key) for key in seconds], seconds, 8)
+    assert ended(batch, seconds, 8) <= 1.001 * sum(seconds.values()) / 8
+
+
+def ended(batch, seconds, workers):
+    """When the last job is over, if each starts on the first worker that is free."""
+    free = [0.0] * workers
+    for job in batch:
+        heapq.heapreplace(free, free[0] + seconds[job.key])
+    return max(free)
+
+
+def best(seconds, workers):
+    ways = itertools.product(range(workers), repeat=len(seconds))
+    return min(
+        max(sum(s for s, on in zip(seconds, way, strict=True) if on == w) for w in range(workers))
+        for way in ways
+    )

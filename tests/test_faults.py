@@ -175,6 +175,13 @@ def test_a_kernel_takes_no_port_that_another_may_draw_too(bare):
     assert json.loads((bare / "reached").read_text())["transport"] == "ipc"
 
 
+def test_a_long_temporary_folder_is_none_for_a_socket(bare, monkeypatch):
+    folder = bare / ("long" * 25)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    assert execute.run(jobs(""), workers=1) == []
+
+
 def test_a_cell_that_hangs_is_stopped_at_its_limit(bare):
     bad, good = jobs("hangs", "")
     (failure,) = execute.run([bad, good], workers=1, cell_seconds=4)
@@ -220,7 +227,7 @@ def test_ctrl_c_leaves_nothing_half_made(bare):
     assert [run.state for run in store.runs()] == ["complete"]
 
 
-def test_the_longest_jobs_start_first_and_the_unknown_before_them(bare):
+def test_unknown_jobs_start_first_and_the_longest_of_the_others(bare):
     alike, less_alike = plan.plan(overrides={"label": "a"}, sweep={"seeds": [1, 2]})
     for number, (job, seconds, day) in enumerate(
         [(alike, 5.0, 1), (alike, 7.0, 2), (less_alike, 90.0, 3)]
@@ -228,14 +235,18 @@ def test_the_longest_jobs_start_first_and_the_unknown_before_them(bare):
         run = store.STORE / f"bare/00{number}"
         run.mkdir(parents=True)
         noted = {"parameters": job.parameters, "seconds": seconds, "started": f"2026-01-0{day}"}
+        if day == 2:
+            noted["worker_seconds"] = 9.0
         (run / store.PROVENANCE).write_text(json.dumps(noted))
     (store.STORE / "bare/003-failed").mkdir()
     short, long = jobs("a", seed=1) + jobs("b", seed=2)
-    assert store.expected([short, long]) == {short.key: 7.0, long.key: 90.0}
+    assert store.expected([short, long]) == {short.key: 9.0, long.key: 90.0}
     assert store.expected([dataclasses.replace(short, study="other")]) == {}
     unknown = dataclasses.replace(jobs("c")[0], study="other")
     assert execute.run([short, long, unknown], workers=1) == []
     assert [label for label, *_ in tally()] == ["c", "b", "a"]
+    made = store.provenance(store.folder(short))
+    assert made["worker_seconds"] > made["seconds"] == 0.1
 
 
 def test_two_batches_at_once_make_each_run_once(bare):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from upath import UPath
 from advlib.attacks.contract import check_count
 from advlib.batch import Job, store
 from advlib.batch.job import TOPIC, JobError, task
+from advlib.batch.order import ordered
 from advlib.batch.progress import Progress
 
 RESENT = 3  # times that a job is sent again which lost its workers before it began
@@ -47,10 +47,10 @@ def run(
 ) -> list[str]:
     """Execute the jobs that have no complete run in `out`; returns what failed, a line each.
 
-    The longest start first, by what earlier runs took, and before them those of a study that `out`
-    has no run of. A job that fails does not keep the others from running; its notebook stays in
-    KEY-failed. A worker that dies hands its job to another. Each kernel gets its machine's cores
-    divided by the workers there.
+    They start in the order that lets the last end early, by what earlier runs took; jobs of which
+    that is not known come first. A job that fails does not keep the others from running; its
+    notebook stays in KEY-failed. A worker that dies hands its job to another. Each kernel gets its
+    machine's cores divided by the workers there.
 
     Args:
         out: folder, or an address that fsspec can write.
@@ -75,9 +75,9 @@ def run(
                 todo.append(job)
         if not todo:
             return []
-        # The longest last would run alone, the other workers idle.
-        todo.sort(key=lambda job: seconds.get(job.key, math.inf), reverse=True)
         with _client(workers, scheduler, gpus) as client:
+            known = len(client.scheduler_info(n_workers=-1)["workers"])
+            todo = ordered(todo, seconds, max(1, known))
             return _submit(client, todo, str(out), progress, cell_seconds, memory)
 
 

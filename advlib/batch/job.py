@@ -34,6 +34,7 @@ TOPIC = "advlib"  # of the workers' reports
 LOG = "log.txt"  # when each cell began, and what the kernel wrote to its terminal
 # What torch and NumPy ask for their threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+LONG = 70  # letters of a folder's name that leave none for a socket's
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -61,11 +62,13 @@ def execute(job: Job, out: str, *, folder: str, limits: Limits, tell: Tell) -> s
         if store.is_complete(place):
             return str(place)
         with store.workspace(place) as work:
+            began = time.monotonic()
             _run(job, work, folder, limits, tell)
             if missing := [name for name in store.RESULTS if not (work / name).is_file()]:
                 raise JobError(f"the notebook wrote no {', '.join(missing)}; it must save its Run")
             clean(work / store.NOTEBOOK)
             noted = store.provenance(work) | {"key": job.key}
+            noted["worker_seconds"] = round(time.monotonic() - began, 1)  # with the kernel's start
             (work / store.PROVENANCE).write_text(json.dumps(noted, indent=2) + "\n")
     return str(place)
 
@@ -146,12 +149,14 @@ class _Engine(NBClientEngine):
 
         nb_man.cell_start = begin_and_tell
         # Through sockets in files: of two kernels that start at once on ports, one may get the
-        # other's, and its messages.
-        with tempfile.TemporaryDirectory(prefix="advlib-") as sockets:
+        # other's, and its messages. A socket's name may have some hundred letters.
+        short = None if len(tempfile.gettempdir()) < LONG else "/tmp"
+        with tempfile.TemporaryDirectory(prefix="advlib-", dir=short) as sockets:
             files = {"transport": "ipc", "ip": f"{sockets}/kernel"}
             client = PapermillNotebookClient(
                 nb_man, timeout=execution_timeout, startup_timeout=start_timeout,
                 kernel_name=kernel_name, stderr_file=stderr_file,
+                shutdown_kernel="immediate",  # all is written, and to ask may take it three seconds
                 config=Config({"KernelManager": files if os.name == "posix" else {}}),
             )  # fmt: skip
             done = client.execute(env=environment, stderr=stderr_file)

@@ -123,7 +123,7 @@ def runs(store: Path | UPath = STORE) -> list[Run]:
 
 
 def expected(jobs: Sequence[Job], store: Path | UPath = STORE) -> dict[str, float]:
-    """Seconds that jobs may take, by key: those of the run with the most parameters in common.
+    """Seconds of a worker that jobs may take, by key: of the run with most parameters in common.
 
     Of several such runs it is the latest. A job is absent if its study has no run in the store.
     """
@@ -133,11 +133,13 @@ def expected(jobs: Sequence[Job], store: Path | UPath = STORE) -> dict[str, floa
         common = (run["parameters"].get(name) == value for name, value in job.parameters.items())
         return sum(common), run["started"]
 
-    return {
-        job.key: max(earlier[job.study], key=functools.partial(likeness, job))["seconds"]
+    nearest = {
+        job.key: max(earlier[job.study], key=functools.partial(likeness, job))
         for job in jobs
         if earlier[job.study]
     }
+    # Runs made by older code tell only what came after the imports.
+    return {key: run.get("worker_seconds", run["seconds"]) for key, run in nearest.items()}
 
 
 def remove(found: list[Run], *, state: str = "", older: timedelta = timedelta(0)) -> list[Run]:

@@ -1,8 +1,8 @@
 """What a batch costs beside its kernels: `make bench-batch` puts a table into the README.
 
 The quick notebooks, trainings and all (nothing cached): by one worker, by two, and by two who know
-from that batch how long each takes; many empty notebooks; and planning alone. A kernel's own time
-goes from its first cell to the end of its last.
+from that batch how long each takes; many empty notebooks; and planning alone. A batch goes from its
+planned jobs to its last result, a kernel's own time from its first cell to the end of its last.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import nbformat
 
-from advlib import cache
-from advlib.batch import execute, plan, store
+from advlib.batch import Job, store
 from advlib.batch.job import LOG
+
+# A worker imports this file again; torch, which `advlib run` keeps from its workers, comes later.
 
 README = Path(__file__).parents[2] / "README.md"
 EMPTY = """import json, os, pathlib
@@ -35,6 +36,8 @@ noted = {"parameters": {"seeds": seeds}, "started": "", "seconds": 0}
 
 def main() -> None:
     """Measure, print the table and put it into the README."""
+    from advlib import cache
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--empty", type=int, default=1000, help="empty notebooks")
     rows = [
@@ -53,6 +56,8 @@ def main() -> None:
 
 def studies(workers: int, *times: str) -> Iterator[str]:
     """A row each time; from the second on the store tells what the time before took."""
+    from advlib.batch import plan
+
     jobs = plan.plan()
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder) / "runs"
@@ -79,6 +84,8 @@ def best_order(seconds: list[float], workers: int) -> float:
 
 
 def empty(count: int) -> str:
+    from advlib.batch import plan
+
     with tempfile.TemporaryDirectory() as folder:
         repository(Path(folder))
         before = Path.cwd()
@@ -105,8 +112,10 @@ def planning(count: int) -> str:
     return f"| {what} | {wall:.1f} | | | | | < 10 s |"
 
 
-def timed(jobs: list[plan.Job], out: Path, workers: int) -> tuple[float, list[float]]:
+def timed(jobs: list[Job], out: Path, workers: int) -> tuple[float, list[float]]:
     """Seconds of the batch, and each kernel's own."""
+    from advlib.batch import execute
+
     began = time.perf_counter()
     failures = execute.run(jobs, out=out, workers=workers)
     wall = time.perf_counter() - began
