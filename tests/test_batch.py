@@ -1,7 +1,6 @@
 """The batch, on a notebook that takes a second."""
 
 import heapq
-import itertools
 import random
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from benchmarks.batch import best_order
 
 from advlib import cli
 from advlib.batch import Job, execute, plan, store
@@ -245,7 +245,7 @@ def test_a_few_jobs_start_in_the_best_order(count, workers, above):
         seconds = {f"{number}": pick.uniform(20, 90) for number in range(count)}
         batch = ordered([Job("tiny", Path(), {}, {}, key) for key in seconds], seconds, workers)
         assert {job.key for job in batch} == seconds.keys()
-        assert ended(batch, seconds, workers) <= above * best(seconds.values(), workers)
+        assert ended(batch, seconds, workers) <= above * best_order(seconds.values(), workers)
 
 
 def test_many_jobs_share_the_workers_evenly():
@@ -261,11 +261,3 @@ def ended(batch, seconds, workers):
     for job in batch:
         heapq.heapreplace(free, free[0] + seconds[job.key])
     return max(free)
-
-
-def best(seconds, workers):
-    ways = itertools.product(range(workers), repeat=len(seconds))
-    return min(
-        max(sum(s for s, on in zip(seconds, way, strict=True) if on == w) for w in range(workers))
-        for way in ways
-    )

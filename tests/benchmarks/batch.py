@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import nbformat
@@ -74,7 +74,7 @@ def studies(workers: int, *times: str) -> Iterator[str]:
             )
 
 
-def best_order(seconds: list[float], workers: int) -> float:
+def best_order(seconds: Collection[float], workers: int) -> float:
     """The least time that workers need for jobs of so many seconds, whatever their order."""
     ways = itertools.product(range(workers), repeat=len(seconds))
     return min(
