@@ -99,6 +99,8 @@ def store_outputs(*, runs: Path = store.STORE) -> list[Path]:
         book.cells = [
             c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", ())
         ]
+        if seconds := store.provenance(executed.parent).get("worker_seconds"):
+            book.metadata["advlib"] = {"worker_seconds": seconds}  # for the order of later batches
         cache.write_whole(job.notebook, lambda part, b=book: nbformat.write(b, part))
         done.append(job.notebook)
     return done

@@ -24,7 +24,7 @@ def tiny(repository):
     nbformat.write(executed, run / store.NOTEBOOK)
     (run / "records.csv").write_text("value\n1\n")
     (run / "timings.csv").write_text("\n")
-    (run / "provenance.json").write_text(json.dumps({"study": "tiny"}))
+    (run / "provenance.json").write_text(json.dumps({"study": "tiny", "worker_seconds": 7.5}))
     return run
 
 
@@ -116,3 +116,12 @@ def test_outputs_are_stored_without_changing_the_key(tiny):
     (notebook,) = book.store_outputs()
     assert nbformat.read(notebook, as_version=4).cells[1].outputs[0].text == "measured"
     assert book.plan() == [job]
+
+
+def test_stored_outputs_tell_how_long_the_default_parameters_take(tiny):
+    (job,), (other,) = book.plan(), book.plan(overrides={"eps": 0.2})
+    nowhere = Path("no runs")
+    assert store.expected([job], nowhere) == {}
+    book.store_outputs()
+    assert store.expected([job], nowhere) == {job.key: 7.5}
+    assert store.expected([other], nowhere) == {}

@@ -194,10 +194,13 @@ def _watched(memory: int | None) -> Iterator[list[int]]:
 
 
 def clean(notebook: Path) -> None:
-    """Take out what papermill and the kernel note of this machine, its paths and its clock."""
+    """Take out what papermill and the kernel note of this machine, its paths and its clock.
+
+    What `advlib store` noted of an earlier run goes, too.
+    """
     book = nbformat.read(notebook, as_version=4)
-    book.metadata.pop("papermill", None)
-    book.metadata.pop("language_info", None)
+    for name in ("advlib", "papermill", "language_info"):
+        book.metadata.pop(name, None)
     for cell in book.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)

@@ -125,9 +125,14 @@ def runs(store: Path | UPath = STORE) -> list[Run]:
 def expected(jobs: Sequence[Job], store: Path | UPath = STORE) -> dict[str, float]:
     """Seconds of a worker that jobs may take, by key: of the run with most parameters in common.
 
-    Of several such runs it is the latest. A job is absent if its study has no run in the store.
+    Of several such runs it is the latest. The outputs stored in a notebook are of a run of its
+    default parameters, too, made before all others. A job is absent if its study has no run.
     """
     earlier = {study: _earlier(store / study) for study in {job.study for job in jobs}}
+    for job in jobs:
+        if not job.changed and (seconds := _stored(job.notebook)) is not None:
+            noted = {"parameters": job.parameters, "started": "", "seconds": seconds}
+            earlier[job.study].append(noted)
 
     def likeness(job: Job, run: dict) -> tuple[int, str]:
         common = (run["parameters"].get(name) == value for name, value in job.parameters.items())
@@ -171,6 +176,11 @@ def _earlier(study: Path | UPath) -> list[dict]:
         json.loads(file.read_text())
         for file in itertools.islice((file for file in noted if file.is_file()), EARLIER)
     ]
+
+
+def _stored(notebook: Path) -> float | None:
+    """Seconds of a worker that the outputs took which a notebook keeps."""
+    return json.loads(notebook.read_text())["metadata"].get("advlib", {}).get("worker_seconds")
 
 
 def _run(study: str, place: Path | UPath) -> Run:

@@ -1,8 +1,9 @@
 """What a batch costs beside its kernels: `make bench-batch` puts a table into the README.
 
-The quick notebooks, trainings and all (nothing cached): by one worker, by two, and by two who know
-from that batch how long each takes; many empty notebooks; and planning alone. A batch goes from its
-planned jobs to its last result, a kernel's own time from its first cell to the end of its last.
+The quick notebooks, trainings and all (nothing cached): by one worker, by two who know how long
+each took where its outputs were stored, and by two who know it from that batch; many empty
+notebooks; and planning alone. A batch goes from its planned jobs to its last result, a kernel's own
+time from its first cell to the end of its last.
 """
 
 from __future__ import annotations
