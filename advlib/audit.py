@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from advlib.attacks.contract import check_inputs, frozen
+from advlib.attacks.attack import check_inputs, frozen
 from advlib.attacks.losses import Loss, float32_cross_entropy
 from advlib.data import Split, at_once, pixels
+from advlib.predictions import device_of
 
 
 def zero_gradients(
@@ -20,7 +21,7 @@ def zero_gradients(
 
     A sign-gradient attack that climbs this loss from the image never moves it.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     parts = []
     count = at_once(split.images, 250)
     for images, labels in zip(*(t.split(count) for t in split), strict=True):

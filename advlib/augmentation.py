@@ -1,6 +1,6 @@
 """Changes to training images, drawn afresh for each batch, on the device and for the whole batch.
 
-Each function returns a `prepare` step for `training.fit`.
+Each function returns a `prepare` step of a `training.Recipe`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import scipy.stats
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from advlib.cache import versioned
+from advlib.training import Context
 
 TRIES = 20  # rectangles drawn for an image until one lies within it
 
@@ -27,23 +30,25 @@ def flip_and_shift(*, flip: bool = True, shift: int = 4) -> functools.partial:
     return functools.partial(_flip_and_shift, flip=flip, shift=shift)
 
 
+@versioned("flip and shift", 1)
 def _flip_and_shift(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    share: float,
-    generator: torch.Generator,
+    context: Context,
     *,
     flip: bool,
     shift: int,
 ) -> tuple[Tensor, Tensor]:
     count, channels, height, width = images.shape
-    mirrored = torch.rand(count, 1, generator=generator) < (0.5 if flip else 0.0)
-    down, right = torch.randint(2 * shift + 1, (2, count, 1), generator=generator)
-    rows, columns = torch.arange(height) + down, torch.arange(width).expand(count, -1)
+    draw = {"generator": context.generator, "device": images.device}
+    mirrored = torch.rand(count, 1, **draw) < (0.5 if flip else 0.0)
+    down, right = torch.randint(2 * shift + 1, (2, count, 1), **draw)
+    rows = torch.arange(height, device=images.device) + down
+    columns = torch.arange(width, device=images.device).expand(count, -1)
     columns = torch.where(mirrored, columns.flip(1), columns) + right
     padded = F.pad(images, (shift,) * 4)
-    places = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).to(images.device)
+    places = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
     places = places.view(count, 1, -1).expand(-1, channels, -1)
     return padded.flatten(2).gather(2, places).view_as(images), labels
 
@@ -117,20 +122,22 @@ def random_erasing(
     return functools.partial(_erase, probability=probability, area=area, aspect=aspect)
 
 
+@versioned("varied", 1)
 def _vary(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    share: float,
-    generator: torch.Generator,
+    context: Context,
     *,
     flip: bool,
     brightness: float,
     noise: float,
     **amounts: float,
 ) -> tuple[Tensor, Tensor]:
+    draw = {"generator": context.generator, "device": images.device}
+
     def drawn(amount: float) -> Tensor:
-        return amount * (2 * torch.rand(len(images), generator=generator) - 1)
+        return amount * (2 * torch.rand(len(images), **draw) - 1)
 
     warp = _warp(
         angle=drawn(amounts["rotate"]),
@@ -138,13 +145,13 @@ def _vary(
         down=drawn(amounts["shift"]),
         size=1 + drawn(amounts["scale"]),
         skew=drawn(amounts["skew"]),
-        mirrored=torch.rand(len(images), generator=generator) < (0.5 if flip else 0.0),
+        mirrored=torch.rand(len(images), **draw) < (0.5 if flip else 0.0),
     )
     light = 1 + drawn(brightness).view(-1, 1, 1, 1)
-    grain = noise * torch.randn(images.shape, generator=generator)
-    grid = F.affine_grid(warp.to(images), list(images.shape), align_corners=False)
+    grain = noise * torch.randn(images.shape, **draw)
+    grid = F.affine_grid(warp, list(images.shape), align_corners=False)
     moved = F.grid_sample(images, grid, align_corners=False)
-    return (moved * light.to(images) + grain.to(images)).clamp_(0, 1), labels
+    return (moved * light + grain).clamp_(0, 1), labels
 
 
 def _warp(
@@ -159,7 +166,7 @@ def _warp(
     cos, sin = turn.cos() / size, turn.sin() / size
     # The inverse of each change, in the opposite order.
     back = torch.stack([cos, sin, -sin, cos], 1).view(-1, 2, 2)
-    straight = torch.eye(2).expand_as(back).clone()
+    straight = torch.eye(2, device=back.device).expand_as(back).clone()
     straight[:, 0, 1] = lean
     side = torch.where(mirrored, -1.0, 1.0)
     straight[:, 0] *= side[:, None]
@@ -168,21 +175,21 @@ def _warp(
     return torch.cat([linear, offset], 2)
 
 
+@versioned("mixup", 1)
 def _mix(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    share: float,
-    generator: torch.Generator,
+    context: Context,
     *,
     classes: int,
     layers: Sequence[str],
     alpha: float,
 ) -> tuple[Tensor, Tensor]:
-    layer = layers[torch.randint(len(layers), (), generator=generator)]
-    chance = torch.rand((), generator=generator, dtype=torch.float64)
+    layer = layers[torch.randint(len(layers), (), generator=context.host)]
+    chance = torch.rand((), generator=context.host, dtype=torch.float64)
     weight = float(scipy.stats.beta.ppf(chance, alpha, alpha))
-    partner = torch.randperm(len(images), generator=generator).to(images.device)
+    partner = torch.randperm(len(images), generator=context.generator, device=images.device)
 
     def mixed(states: Tensor) -> Tensor:
         return weight * states + (1 - weight) * states[partner]
@@ -203,19 +210,20 @@ def _mix(
     return images, labels
 
 
+@versioned("random erasing", 1)
 def _erase(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    share: float,
-    generator: torch.Generator,
+    context: Context,
     *,
     probability: float,
     area: tuple[float, float],
     aspect: float,
 ) -> tuple[Tensor, Tensor]:
     count, _, height, width = images.shape
-    size, ratio, down, right = torch.rand(4, count, TRIES, generator=generator)
+    draw = {"generator": context.generator, "device": images.device}
+    size, ratio, down, right = torch.rand(4, count, TRIES, **draw)
     size = (area[0] + (area[1] - area[0]) * size) * height * width
     ratio = aspect + (1 / aspect - aspect) * ratio
     tall, wide = (size * ratio).sqrt().round(), (size / ratio).sqrt().round()
@@ -223,9 +231,9 @@ def _erase(
     fits = (top + tall <= height) & (left + wide <= width)
     first = fits.float().argmax(1, keepdim=True)
     top, left, tall, wide = (t.gather(1, first) for t in (top, left, tall, wide))
-    hit = fits.any(1) & (torch.rand(count, generator=generator) < probability)
-    rows, columns = torch.arange(height), torch.arange(width)
+    hit = fits.any(1) & (torch.rand(count, **draw) < probability)
+    rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
     inside = (rows >= top) & (rows < top + tall) & hit[:, None]
     inside = inside[:, :, None] & ((columns >= left) & (columns < left + wide))[:, None]
-    noise = torch.rand(images.shape, generator=generator).to(images.device)
-    return noise.where(inside[:, None].to(images.device), images), labels
+    noise = torch.rand(images.shape, **draw)
+    return noise.where(inside[:, None], images), labels

@@ -1,27 +1,37 @@
-"""Results on disk, keyed by everything that determines them.
+"""Results on disk, keyed by the values that determine them.
 
-`remember(function, ...)` runs a function once for each set of arguments. Tensors and models among
-them count by content; functions and the classes of models by the source of their module and of
-every advlib module that it uses (comments, docstrings and layout left out). torch's version and
-the device count too. Entries are safetensors, written whole; two processes that want the same one
-make it once.
+`remember(function, ...)` runs a function once for each set of arguments. A key is made of values:
+tensors, networks and settings by their content, the device, its numbers and threads, torch's
+version; and of the version number that the function declares:
+
+    @versioned("fit", 3)
+    def _fit(...): ...
+
+The source text is no part of it. Whoever changes what a declared function computes raises its
+number; a golden test fails until that is done. What cannot be told by its values is refused.
+
+Entries are safetensors with a checksum, written whole; two processes that want the same one make it
+once.
 """
 
 from __future__ import annotations
 
-import ast
+import dataclasses
+import enum
 import functools
 import hashlib
+import importlib.metadata
 import inspect
 import json
+import math
 import os
-import platform
-import sys
-import tempfile
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import platformdirs
 import safetensors
@@ -30,126 +40,138 @@ from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from advlib import devices
+from advlib.files import write_whole
+
+Declared = TypeVar("Declared", bound=Callable[..., Any])
+Result = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and JSON-able notes
+
+LAYOUT = 2  # of the keys and entries; another one leaves all earlier entries alone
+LIBRARIES = ("torch", "torchvision", "timm")  # whose code their own version numbers tell
+_declared: WeakKeyDictionary[Any, tuple[str, int]] = WeakKeyDictionary()
+_in_use: ContextVar[bool] = ContextVar("in_use", default=True)
+
+
+def versioned(name: str, version: int) -> Callable[[Declared], Declared]:
+    """Declare a function, or a class of `nn.Module`, whose results may be kept on disk.
+
+    Args:
+        name: what results are filed under. It is not the Python name, which may change.
+        version: a whole number, to be raised with every change to what is computed.
+
+    Raises:
+        TypeError: the function takes values from around it (a closure), which no key could hold:
+            hand them over as arguments, by `functools.partial`.
+    """
+
+    def declare(thing: Declared) -> Declared:
+        if isinstance(thing, types.FunctionType) and thing.__closure__:
+            held = ", ".join(thing.__code__.co_freevars)
+            raise TypeError(
+                f"{name}: takes {held} from around it, where no key can see a change; make it an "
+                "argument, given by functools.partial"
+            )
+        _declared[thing] = (name, version)
+        return thing
+
+    return declare
+
 
 def root() -> Path:
     """$ADVLIB_CACHE, or the user's cache directory."""
     named = os.environ.get("ADVLIB_CACHE")
-    return Path(named) if named else platformdirs.user_cache_path("advlib") / "results"
+    return Path(named).expanduser() if named else platformdirs.user_cache_path("advlib") / "results"
 
 
-def remember(
-    function: Callable[..., tuple[dict[str, Tensor], dict]], *args: Any, **kwargs: Any
-) -> tuple[dict[str, Tensor], dict]:
-    """`function(*args, **kwargs)`, from disk if an identical call was made before.
-
-    `function` returns tensors by name and JSON-able notes. The tensors come back on the CPU.
-    """
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    key = digest([function, list(args), kwargs, torch.__version__, device])
-    path = root() / function.__name__.strip("_") / f"{key}.safetensors"
-    if (found := _read(path)) is not None:
-        return found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if (found := _read(path)) is not None:
-            return found
-        tensors, notes = function(*args, **kwargs)
-        tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        write_whole(path, lambda part: save_file(tensors, part, {"notes": json.dumps(notes)}))
-    return tensors, notes
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then give it that name: all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    part = Path(name)
+@contextmanager
+def off() -> Iterator[None]:
+    """Inside the block everything is computed, nothing is read or kept: for what has no key."""
+    token = _in_use.set(False)
     try:
-        write(part)
-        part.chmod(0o644)  # mkstemp makes it private
-        part.replace(path)
+        yield
     finally:
-        part.unlink(missing_ok=True)
+        _in_use.reset(token)
 
 
-def fill(path: Path, mark: str, text: str) -> None:
-    """Put `text` between a Markdown file's comments <!-- mark --> and <!-- end of mark -->.
+def remember(function: Callable[..., Result], device: torch.device, **arguments: Any) -> Result:
+    """`function(**arguments)`, from disk if an identical call was made before.
 
-    A file without these comments is left as it is.
+    `function` is declared by `versioned` and returns tensors by name and JSON-able notes; the
+    tensors come back on the CPU. `device` is where it computes.
+
+    Raises:
+        TypeError: an argument cannot be told by its values; the message says which, and what to do.
+        OSError: the cache's folder, which the message names, cannot be written.
     """
-    before, after = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
-    whole = path.read_text()
-    if before in whole and after in whole:
-        start, end = whole.index(before) + len(before), whole.index(after)
-        whole = f"{whole[:start]}\n{text.strip()}\n{whole[end:]}"
-        write_whole(path, lambda part: part.write_text(whole))
+    if not _in_use.get():
+        return function(**arguments)
+    name, _ = _declared[function]
+    key = digest([function, arguments, devices.describe(device), torch.__version__, LAYOUT])
+    path = root() / name.replace(" ", "_") / f"{key}.safetensors"
+    if (found := _read(path, key)) is not None:
+        return found
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        lock.acquire()
+    try:
+        if (found := _read(path, key)) is not None:
+            return found
+        tensors, notes = function(**arguments)
+        tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        said = {"notes": json.dumps(notes)}
+        said["checksum"] = _checksum(key, tensors, said["notes"])
+        with _writing(path):
+            write_whole(path, lambda part: save_file(tensors, part, said))
+    finally:
+        lock.release()
+    return tensors, notes
 
 
 def digest(value: Any) -> str:
     """24 hexadecimal digits that name a value: two values that differ get two names.
 
-    Takes numbers, strings, None, paths, lists, tuples, mappings, tensors, modules, functions and
-    partials of these; raises TypeError for anything else rather than guess.
+    Takes numbers, strings, None, paths, sequences, mappings, tensors, modules, functions declared
+    by `versioned`, partials of these, and whatever says by `__cache_key__()` what it is made of.
+    Entries of a mapping that are None do not count: a setting that is not used is none.
+
+    Raises:
+        TypeError: anything else, rather than guess; the message says how to declare it.
     """
     hasher = hashlib.sha256()
     _feed(hasher, value)
     return hasher.hexdigest()[:24]
 
 
-@functools.cache
-def source_digest(module: str = "") -> str:
-    """Digest of the source of an advlib module and all that it uses; without a name, of advlib."""
-    package = Path(__file__).parent
-    if module:
-        files = sorted(Path(sys.modules[name].__file__) for name in _used_by(module))
-    else:
-        files = sorted(package.rglob("*.py"))
-    return digest([(str(f.relative_to(package)), _meaning(f.read_text())) for f in files])
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"cache: cannot write {path} ({error}); ADVLIB_CACHE names another folder"
+        ) from error
 
 
-def _used_by(module: str) -> set[str]:
-    """The advlib modules that a module's names come from, itself included, this one left out.
-
-    A package does not use a module of its own just because somebody has imported it.
-    """
-    found: set[str] = set()
-    todo = {module}
-    while todo:
-        found |= todo
-        names = {
-            value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-            for name in todo
-            for value in vars(sys.modules[name]).values()
-            if not (isinstance(value, ModuleType) and value.__name__.startswith(f"{name}."))
-        }
-        ours = {n for n in names if isinstance(n, str) and n.startswith("advlib.")}
-        todo = {n for n in ours if n in sys.modules} - found - {__name__}
-    return found
+def _checksum(key: str, tensors: Mapping[str, Tensor], notes: str) -> str:
+    return digest([key, [[name, tensors[name]] for name in sorted(tensors)], notes])
 
 
-def _meaning(source: str) -> str:
-    """The syntax tree without docstrings: what is left when only the code counts."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            first = body[0].value
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                del body[0]
-    return ast.dump(tree)
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict] | None:
-    """The entry, or None if there is none or it cannot be read (it is then made anew)."""
+def _read(path: Path, key: str) -> Result | None:
+    """The entry, or None if there is none, or none that is whole: it is then made anew."""
     if not path.exists():
         return None
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            notes = json.loads(file.metadata()["notes"])
-            return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118
+            said = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        whole = said["checksum"] == _checksum(key, tensors, said["notes"])
+        return (tensors, json.loads(said["notes"])) if whole else None
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError):
         return None
+
+
+# What a value is made of
 
 
 def _feed(hasher: Any, value: Any) -> None:
@@ -157,35 +179,93 @@ def _feed(hasher: Any, value: Any) -> None:
         hasher.update(f"{kind}:{len(text)}:{text};".encode())
 
     match value:
+        case enum.Enum():
+            put("enum", str(value))
+        case float() if math.isnan(value):
+            put("float", "nan")
         case None | bool() | int() | float() | str() | Path():
             put(type(value).__name__, repr(value) if not isinstance(value, Path) else str(value))
+        case torch.dtype() | torch.device() | torch.Size():
+            put("torch", str(value))
         case Tensor():
             put("tensor", f"{value.dtype}{tuple(value.shape)}")
-            hasher.update(
-                value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data
-            )
+            held = value.detach().cpu().reshape(-1).contiguous().view(torch.uint8)
+            hasher.update(held.numpy().data)
         case nn.Module():
-            put("module", repr(value))
-            trained = [name for name, p in value.named_parameters() if p.requires_grad]
-            classes = sorted({type(m).__module__ for m in value.modules()})
-            code = [source_digest(m) for m in classes if m.startswith("advlib.")]
-            _feed(hasher, {"trained": trained, "state": dict(value.state_dict()), "code": code})
+            put("module")
+            _feed(hasher, _parts(value))
         case functools.partial():
             put("partial")
             _feed(hasher, [value.func, list(value.args), value.keywords])
         case Mapping():
-            put("mapping", str(len(value)))
-            for name in sorted(value, key=str):
-                _feed(hasher, str(name))
-                _feed(hasher, value[name])
+            kept = {str(name): part for name, part in value.items() if part is not None}
+            put("mapping", str(len(kept)))
+            for name in sorted(kept):
+                _feed(hasher, name)
+                _feed(hasher, kept[name])
         case list() | tuple():
             put("list", str(len(value)))
             for item in value:
                 _feed(hasher, item)
-        case FunctionType() if value.__module__.startswith("advlib."):
-            put("function", value.__qualname__)
-            put("code", source_digest(value.__module__))
-        case FunctionType() if value.__closure__ is None:
-            put("function", inspect.getsource(value))  # one of the reader's own
+        case set() | frozenset():
+            put("set", ",".join(sorted(digest(item) for item in value)))
+        case _ if hasattr(value, "__cache_key__"):
+            _feed(hasher, value.__cache_key__())
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            _feed(hasher, [type(value), fields])
+        case _ if callable(value):
+            put("code")
+            _feed(hasher, _code(value))
         case _:
-            raise TypeError(f"cannot name a {type(value).__name__} by its content: {value!r}")
+            raise TypeError(f"cache: cannot tell a {type(value).__name__} by its values: {value!r}")
+
+
+def _code(thing: Callable[..., Any]) -> list[Any]:
+    """What names a function or a class: its declared name and version, or its library's."""
+    if thing in _declared:
+        return [*_declared[thing], _surroundings(thing)]
+    library = (getattr(thing, "__module__", None) or "").partition(".")[0]
+    if library in LIBRARIES:
+        return [f"{thing.__module__}.{thing.__qualname__}", importlib.metadata.version(library)]
+    what = getattr(thing, "__qualname__", repr(thing))
+    raise TypeError(
+        f"cache: cannot tell what {what} computes. Declare it, @cache.versioned('a name of its "
+        "own', 1), and raise the number whenever it computes something else; what it takes from "
+        "around it goes in as arguments (functools.partial). Or compute inside `with cache.off()`."
+    )
+
+
+def _surroundings(thing: Callable[..., Any]) -> dict[str, Any]:
+    """A reader's own function: its defaults, and the globals that it names.
+
+    advlib's own functions have golden tests instead.
+    """
+    if not isinstance(thing, types.FunctionType) or thing.__module__.startswith("advlib."):
+        return {}
+    named = {n: thing.__globals__[n] for n in thing.__code__.co_names if n in thing.__globals__}
+    values = {n: v for n, v in named.items() if not (callable(v) or inspect.ismodule(v))}
+    values |= {n: v for n, v in named.items() if isinstance(v, nn.Module)}
+    return {"defaults": [thing.__defaults__, thing.__kwdefaults__], "globals": values}
+
+
+_INTERNAL = frozenset(vars(nn.Module()))
+_HOOKS = tuple(name for name in _INTERNAL if name.endswith("_hooks") and "state_dict" not in name)
+
+
+def _parts(module: nn.Module) -> list[Any]:
+    """All that a module computes with: its classes, their attributes, its tensors."""
+    parts: list[Any] = []
+    for name, part in module.named_modules():
+        if any(getattr(part, hooks) for hooks in _HOOKS):
+            raise TypeError(
+                f"cache: {name or type(part).__name__} has hooks, whose effect no key can hold; "
+                "remove them, or compute inside `with cache.off()`"
+            )
+        own = {n: v for n, v in vars(part).items() if n not in _INTERNAL}
+        parts.append([name, type(part), own, part.training])
+    tensors = [
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ]
+    return [parts, [[name, tensor, tensor.requires_grad] for name, tensor in tensors]]

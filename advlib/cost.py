@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import statistics
 import time
@@ -11,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advlib.training import OPTIMIZERS, Prepare, autocast
+from advlib import devices
+from advlib.training import OPTIMIZERS, Context, Prepare
 
 STEPS = 10  # of a model's turn
 LONG = 120  # seconds after which three turns are enough
@@ -32,18 +34,17 @@ def step_seconds(
     each works in caches of its own, as it does in training; the first turn is not counted. Where
     steps are slow, three turns that took two minutes are enough. The models are not changed.
     `bfloat16`: autocast where that is faster, else float32. `prepare`: what changes the batch
-    before a named model learns it, as in `training.fit`; it is timed, too.
+    before a named model learns it, as in a `training.Recipe`; it is timed, too.
     """
     prepare = prepare or {}
-    generator = torch.Generator().manual_seed(0)
+    dice = devices.generator(0, images.device)
+    context = Context(share=1.0, generator=dice, host=torch.Generator().manual_seed(0))
     models = {name: copy.deepcopy(model).train() for name, model in models.items()}
     descents = {
         name: OPTIMIZERS["rmsprop"]([p for p in model.parameters() if p.requires_grad], 1e-3)
         for name, model in models.items()
     }
-    context = autocast(images.device)
-    if not bfloat16:
-        context = torch.autocast(images.device.type, enabled=False)
+    numbers = devices.autocast(images.device) if bfloat16 else contextlib.nullcontext()
     seconds: dict[str, list[float]] = {name: [] for name in models}
     began = time.perf_counter()
     for turn in range(rounds + 1):
@@ -56,9 +57,9 @@ def step_seconds(
                 shown, goals = images, labels
                 if name in prepare:
                     model.eval()
-                    shown, goals = prepare[name](model, images, labels, 1.0, generator)
+                    shown, goals = prepare[name](model, images, labels, context)
                     model.train()
-                with context:
+                with numbers:
                     logits = model(shown).float()
                 descents[name].zero_grad()
                 F.cross_entropy(logits, goals).backward()

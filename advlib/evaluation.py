@@ -1,145 +1,168 @@
-"""How often a model is right: on clean images, and under an attack and a named protocol."""
+"""From networks and attacks to outcomes: was the network still right, image by image?"""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-import numpy as np
-import scipy.stats
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from advlib import cache
-from advlib.attacks.contract import check_count
-from advlib.data import Split, at_once, pixels
-from advlib.training import autocast
-
-# static: images made once against the undefended model are shown to the model under test.
-# white-box: the attack runs against the model under test itself.
-PROTOCOLS = ("static", "white-box")
-
-Attack = Callable[..., Tensor]  # (model, images, labels) -> images; its settings bound by partial
+from advlib import devices
+from advlib.attacks.attack import Attack
+from advlib.attacks.clipped import ClippedProbabilities
+from advlib.attacks.crafting import craft
+from advlib.attacks.losses import float32_cross_entropy
+from advlib.data import Split, pixels
+from advlib.predictions import correct
+from advlib.protocols import check_gradient, check_protocol
 
 
-def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits [N, K] for images [N, C, H, W] (uint8, or float32 in [0, 1]), on the CPU."""
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        parts = [
-            model(pixels(part.to(device))).float() for part in images.split(at_once(images, 1000))
-        ]
-    return torch.cat(parts).cpu()
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network under test, and what it descends from.
 
-
-def correct(model: nn.Module, split: Split) -> Tensor:
-    """Boolean [N]: the model's first guess is the label."""
-    return logits(model, split.images).argmax(1) == split.labels.cpu()
-
-
-def top_k(model: nn.Module, split: Split, k: int) -> Tensor:
-    """Boolean [N]: the label is among the model's `k` first guesses."""
-    scores = logits(model, split.images)
-    if not 1 <= k <= scores.shape[1]:
-        raise ValueError(f"k: must lie in 1 to {scores.shape[1]} (classes), got {k}")
-    return (scores.topk(k).indices == split.labels.cpu()[:, None]).any(1)
-
-
-def confusion(model: nn.Module, split: Split) -> Tensor:
-    """Counts int64 [K, K]: row = true class, column = the model's first guess."""
-    scores = logits(model, split.images)
-    classes = scores.shape[1]
-    pairs = split.labels.cpu() * classes + scores.argmax(1)
-    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
-
-
-def craft(
-    model: nn.Module,
-    split: Split,
-    attack: Attack,
-    *,
-    seed: int = 0,
-    bfloat16: bool = False,
-    batch_size: int = 250,
-) -> Split:
-    """The attack's images for a whole split: float32 [N, C, H, W] with the split's labels.
-
-    Made once for the same model, images, attack and seed, then kept on disk (see `cache`).
-    `attack` is an attack with its settings bound, as in `partial(pgd, eps=0.3, ...)`; its labels
-    are the split's (for a targeted attack, pass a split that carries the targets). `bfloat16`
-    computes in it where that is faster: good enough for images to train on, not to judge by.
-    `batch_size` images are attacked at once, at most (see `data.at_once`).
+    Args:
+        network: in evaluation mode, on the device to compute on.
+        model, defense, seed: what records call it.
+        undefended: the network that it was made from, for `static`.
+        stranger: another one, trained apart, for `transfer`.
+        untricked: the same network with its trick undone, for `adaptive`.
+        columns: further columns of its records, such as the share of filters trained.
     """
-    check_count("batch_size", batch_size)
-    batch_size = at_once(split.images, batch_size)
-    made, _ = cache.remember(
-        _craft, model, *split, attack, seed=seed, bfloat16=bfloat16, batch_size=batch_size
-    )
-    return Split(made["images"], split.labels)
+
+    network: nn.Module
+    model: str
+    defense: str = "none"
+    seed: int | None = None
+    undefended: nn.Module | None = None
+    stranger: nn.Module | None = None
+    untricked: nn.Module | None = None
+    columns: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def under_attack(
-    model: nn.Module,
+class Outcome(NamedTuple):
+    """What one attack under one protocol left of one network."""
+
+    subject: Subject
+    attack: Attack | None  # None on clean images
+    protocol: str
+    gradient: str  # "none" where nothing was attacked
+    right: Tensor  # boolean [N], on the CPU: the network's first guess is still the label
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a record says of it, beside its value."""
+        subject, attack = self.subject, self.attack
+        said = {"model": subject.model, "defense": subject.defense, "seed": subject.seed}
+        said |= {"attack": attack.name if attack else "none", "eps": attack.eps if attack else None}
+        return {**said, "protocol": self.protocol, "gradient": self.gradient, **subject.columns}
+
+
+# Whom a protocol's images are crafted on, by the name of a Subject's field.
+CRAFTED_ON = {
+    "transfer": "stranger",
+    "static": "undefended",
+    "white-box": "network",
+    "adaptive": "untricked",
+}
+
+
+def evaluate(
+    subjects: Sequence[Subject],
     split: Split,
-    attack: Attack,
+    attacks: Sequence[Attack] = (),
+    protocols: Sequence[str] = ("clean", "static", "white-box"),
     *,
-    protocol: str,
-    undefended: nn.Module | None = None,
-    seed: int = 0,
-) -> Tensor:
-    """Boolean [N]: the model is right in spite of the attack, under the named protocol.
+    gradient: str = "exact",
+    seed: int | None = None,
+) -> list[Outcome]:
+    """Run every subject against every attack under every protocol.
 
-    `static` needs `undefended`, the model that the images are made against. Under `white-box` an
-    image that is already wrong is attacked no further, and counts as wrong.
+    An image that the network gets wrong by itself is not attacked on under `white-box`, and counts
+    as wrong. Images are crafted once for the same network, attack and seed, then kept on disk.
+
+    Args:
+        split: images uint8 [N, C, H, W], or float32 in [0, 1]; their classes int64 [N].
+        protocols: names from `protocols.PROTOCOLS`. `clean` is told once a subject, before the
+            others; `noise` is random signs of each attack's eps.
+        gradient: how the attacker takes it, a name from `protocols.GRADIENTS`.
+        seed: of the attacks' random numbers; None is each subject's own (0 if it has none).
+
+    Raises:
+        ValueError: before anything is computed, for a protocol or gradient that is not known, or
+            one that a subject or an attack has nothing for; the message names it.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol: must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-    if protocol == "static":
-        if undefended is None:
-            raise ValueError("undefended: the static protocol needs the model to attack")
-        return correct(model, craft(undefended, split, attack, seed=seed))
-    if "stop_when_wrong" in inspect.signature(attack).parameters:
-        attack = functools.partial(attack, stop_when_wrong=True)
-    return correct(model, craft(model, split, attack, seed=seed))
+    for protocol in protocols:
+        check_protocol(protocol)
+    check_gradient(gradient)
+    attacked = [protocol for protocol in protocols if protocol != "clean"]
+    for subject in subjects:
+        for protocol in attacked:
+            source = CRAFTED_ON.get(protocol)
+            if source and getattr(subject, source) is None:
+                raise ValueError(f"{source}: {protocol} needs it, and {subject.model} has none")
+    if "noise" in attacked and (without := [a.name for a in attacks if a.eps is None]):
+        raise ValueError(f"attacks: noise takes their eps, and {without[0]} has none")
+    variants = [(attack, _taking(gradient, attack)) for attack in attacks]
+    return [
+        outcome
+        for subject in subjects
+        for outcome in _of_subject(
+            subject,
+            split,
+            variants,
+            list(protocols),
+            gradient,
+            subject.seed if seed is None else seed,
+        )
+    ]
 
 
-def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval for a share of `hits` among `count` (Wilson 1927)."""
-    interval = scipy.stats.binomtest(int(hits), int(count)).proportion_ci(confidence, "wilson")
-    return float(interval.low), float(interval.high)
+def _of_subject(
+    subject: Subject,
+    split: Split,
+    attacks: Sequence[tuple[Attack, Attack]],
+    protocols: Sequence[str],
+    gradient: str,
+    seed: int | None,
+) -> Iterator[Outcome]:
+    if "clean" in protocols:
+        yield Outcome(subject, None, "clean", "none", correct(subject.network, split))
+    for attack, taken in attacks:
+        for protocol in protocols:
+            if protocol == "clean":
+                continue
+            if protocol == "noise":
+                shown, how = _noisy(split, attack.eps or 0.0, seed or 0), "none"
+            else:
+                source = getattr(subject, CRAFTED_ON[protocol])
+                if gradient == "clipped":
+                    source = ClippedProbabilities(source)
+                shown, how = (
+                    craft(
+                        source, split, taken, seed=seed or 0,
+                        stop_when_wrong=protocol == "white-box",
+                    ),
+                    gradient,
+                )  # fmt: skip
+            yield Outcome(subject, attack, protocol, how, correct(subject.network, shown))
 
 
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Student's t interval for a mean share over seeds, cut to [0, 1]; (nan, nan) for one seed."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    error = scipy.stats.sem(values)
-    if error == 0:
-        return float(np.mean(values)), float(np.mean(values))
-    low, high = scipy.stats.t.interval(confidence, len(values) - 1, np.mean(values), error)
-    return max(float(low), 0.0), min(float(high), 1.0)
+def _taking(gradient: str, attack: Attack) -> Attack:
+    """The attack with the gradient taken in this way."""
+    if gradient != "float32":
+        return attack
+    if not attack.has("loss"):
+        raise ValueError(f"gradient: {attack.name} climbs no loss whose gradient could be float32")
+    return attack.but(loss=float32_cross_entropy)
 
 
-def _craft(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    attack: Attack,
-    *,
-    seed: int,
-    bfloat16: bool,
-    batch_size: int,
-) -> tuple[dict[str, Tensor], dict]:
-    device = next(model.parameters()).device
-    if "generator" in inspect.signature(attack).parameters:
-        attack = functools.partial(attack, generator=torch.Generator().manual_seed(seed))
-    batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
-    with autocast(device) if bfloat16 else contextlib.nullcontext():
-        made = [
-            attack(model, pixels(part.to(device)), goal.to(device)).cpu()
-            for part, goal in tqdm(batches, desc="attack", unit="batch", leave=False)
-        ]
-    return {"images": torch.cat(made)}, {}
+def _noisy(split: Split, eps: float, seed: int) -> Split:
+    """Each pixel moved by `eps` up or down, at random."""
+    images = pixels(split.images)
+    dice = devices.generator(seed, images.device)
+    signs = torch.randint(2, images.shape, generator=dice, device=images.device) * 2 - 1
+    return Split((images + eps * signs).clamp(0, 1), split.labels)

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from advlib.cache import versioned
 
+
+@versioned("normalize", 1)
 class Normalize(nn.Module):
     """(x - mean) / std for each channel."""
 
@@ -24,6 +27,7 @@ class Normalize(nn.Module):
         return (images - self.mean) / self.std
 
 
+@versioned("dropout", 1)
 class Dropout(nn.Dropout):
     """nn.Dropout with a lighter mask on the CPU: one random byte a value rather than a float.
 

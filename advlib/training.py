@@ -1,10 +1,14 @@
-"""One fit loop for every study."""
+"""One training loop for every study: what is learned from a batch is an argument of it."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -12,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from advlib import cache
-from advlib.attacks.contract import check_count
+from advlib import cache, devices
+from advlib.checks import check_choice, check_count
 from advlib.data import Split, at_once, pixels
+from advlib.predictions import device_of
 
 # Keras's RMSprop differs from torch's in both numbers; papers that name RMSprop used Keras.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -34,28 +39,103 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "slow_fast": lambda share: min(share / 0.5, 10.0 ** (2.0 - 4.0 * share)),
 }
 
-# Changes a batch before it is learned: (model, images, labels, share of training done, generator)
-# -> (images, labels). Data augmentation and adversarial training both are such a step.
-Prepare = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator], tuple[Tensor, Tensor]]
+
+@dataclass
+class Context:
+    """What a step of training knows beside its batch."""
+
+    share: float  # of the training that is done, in [0, 1)
+    generator: torch.Generator  # of random numbers on the device
+    host: torch.Generator  # of those that Python asks for: the device is not waited for
+    memory: dict[str, Any] = field(default_factory=dict)  # kept from step to step of one training
+
+    @staticmethod
+    def forward(model: nn.Module, images: Tensor) -> Tensor:
+        """Logits float32 [N, K], computed in bfloat16 where that is faster."""
+        with devices.autocast(images.device):
+            return model(images).float()
+
+
+# Changes a batch before it is learned: (model, images, labels, context) -> (images, labels). Data
+# augmentation and adversarial training both are such a step. The model is in evaluation mode.
+Prepare = Callable[[nn.Module, Tensor, Tensor, Context], tuple[Tensor, Tensor]]
+# What is learned from a batch: (model, images, labels, context) -> (loss, logits). The loss is a
+# mean over the batch; the logits [N, K] are those that the training accuracy counts.
+Objective = Callable[[nn.Module, Tensor, Tensor, Context], tuple[Tensor, Tensor]]
+
+
+@cache.versioned("cross-entropy", 1)
+def cross_entropy(
+    model: nn.Module, images: Tensor, labels: Tensor, context: Context
+) -> tuple[Tensor, Tensor]:
+    """The objective of plain training: the cross-entropy, of hard or soft labels."""
+    logits = context.forward(model, images)
+    return F.cross_entropy(logits, labels), logits
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. Checked when it is made; `dataclasses.replace` changes a copy.
+
+    Args:
+        epochs: passes over the training images, at most.
+        optimizer, schedule: names, keys of `OPTIMIZERS` and `SCHEDULES`.
+        groups: options (lr, weight_decay) for the parameters whose names start with a prefix.
+        plateau: (factor, epochs): multiply the rate by the factor when the validation loss has not
+            fallen for more than that many epochs; needs the constant schedule.
+        patience: stop after this many epochs without a better validation accuracy; None = never.
+        prepare: changes each batch's images and labels before they are learned.
+        objective: what is learned from a batch.
+        replays: times that each batch is prepared and learned in a row (Shafahi et al. 2019).
+        dropout: False leaves dropout and batch statistics off while learning.
+        seed: of the order of the images, of dropout, of `prepare` and of `objective`.
+
+    Raises:
+        ValueError: an argument is outside what is allowed; the message names it.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: str = "rmsprop"
+    lr: float = 1e-3
+    groups: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+    schedule: str = "constant"
+    plateau: tuple[float, int] | None = None
+    patience: int | None = None
+    prepare: Prepare | None = None
+    objective: Objective = cross_entropy
+    replays: int = 1
+    dropout: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "replays"):
+            check_count(name, getattr(self, name))
+        check_optimizer(self.optimizer)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr: must be a number above 0, got {self.lr}")
+        if self.plateau is not None:
+            check_plateau(*self.plateau)
+            if self.schedule != "constant":
+                raise ValueError("plateau: needs the constant schedule")
+        if self.patience is not None:
+            check_count("patience", self.patience)
+
+    def __cache_key__(self) -> dict[str, Any]:
+        """Its fields by their names, whatever the class is called."""
+        return dict(vars(self))
+
+
+class Hardened(NamedTuple):
+    """What a defense returns."""
+
+    network: nn.Module  # a copy of the model it was given, trained
+    curves: pd.DataFrame  # of its training, as `fit` returns them
 
 
 def fit(
-    model: nn.Module,
-    train: Split,
-    *,
-    epochs: int,
-    validation: Split | None = None,
-    batch_size: int = 128,
-    optimizer: str = "rmsprop",
-    lr: float = 1e-3,
-    groups: Mapping[str, Mapping[str, float]] | None = None,
-    schedule: str = "constant",
-    plateau: tuple[float, int] | None = None,
-    patience: int | None = None,
-    prepare: Prepare | None = None,
-    replays: int = 1,
-    dropout: bool = True,
-    seed: int = 0,
+    model: nn.Module, train: Split, recipe: Recipe, *, validation: Split | None = None
 ) -> pd.DataFrame:
     """Train `model` in place on `train` and return its curves; an identical earlier call is reused.
 
@@ -66,54 +146,43 @@ def fit(
     Args:
         train: images [N, C, H, W] as uint8, or as float32 in [0, 1]; labels as int64 [N], or as
             soft labels float32 [N, K].
-        epochs: passes over `train`, at most.
-        optimizer, schedule: names, keys of `OPTIMIZERS` and `SCHEDULES`.
-        groups: options (lr, weight_decay) for the parameters whose names start with a prefix.
-        plateau: (factor, epochs): multiply the rate by the factor when the validation loss has not
-            fallen for more than that many epochs; needs the constant schedule.
-        patience: stop after this many epochs without a better validation accuracy; None = never.
-        prepare: changes each batch's images and labels before they are learned.
-        replays: times that each batch is prepared and learned in a row (Shafahi et al. 2019).
-        dropout: False leaves dropout and batch statistics off while learning.
-        seed: of the order of the images, of dropout and of `prepare`.
 
     Returns:
         One row an epoch: epoch, loss, accuracy (running averages over the training batches as
         they were learned), and, with `validation`, validation_loss and validation_accuracy.
 
     Raises:
-        ValueError: an argument is outside what is allowed; the message names it.
+        ValueError: the recipe needs a validation split, or there is nothing to train or to learn
+            from; the message names the argument.
     """
-    check_count("epochs", epochs)
-    check_count("batch_size", batch_size)
-    check_count("replays", replays)
-    check_optimizer(optimizer)
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule: must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
-    if not lr > 0:
-        raise ValueError(f"lr: must be above 0, got {lr}")
-    if patience is not None and validation is None:
-        raise ValueError("patience: early stopping needs a validation split")
-    if plateau is not None:
-        check_plateau(*plateau)
-        if validation is None or schedule != "constant":
-            raise ValueError("plateau: needs a validation split and the constant schedule")
+    if validation is None and (recipe.patience is not None or recipe.plateau is not None):
+        which = "patience" if recipe.patience is not None else "plateau"
+        raise ValueError(f"{which}: needs a validation split")
     if not len(train.images):
         raise ValueError("train: holds no images")
     state, notes = cache.remember(
-        _fit, model, train, epochs=epochs, validation=validation, batch_size=batch_size,
-        optimizer=optimizer, lr=lr, groups=groups or {}, schedule=schedule, plateau=plateau,
-        patience=patience, prepare=prepare, replays=replays, dropout=dropout, seed=seed,
-    )  # fmt: skip
+        _fit, device_of(model), model=model, train=train, recipe=recipe, validation=validation
+    )
     model.load_state_dict(state)
     model.eval()
     return pd.DataFrame(notes["curves"])
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode inside the block, each part in its own mode after it."""
+    training = [part for part in model.modules() if part.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
 def check_optimizer(name: str) -> None:
     """Raise ValueError if no optimizer goes by this name."""
-    if name not in OPTIMIZERS:
-        raise ValueError(f"optimizer: must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    check_choice("optimizer", name, OPTIMIZERS)
 
 
 def check_plateau(factor: float, epochs: int) -> None:
@@ -123,80 +192,49 @@ def check_plateau(factor: float, epochs: int) -> None:
     check_count("plateau", epochs)
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the device computes faster in it (tensor cores, AMX), else float32."""
-    if device.type == "cuda":
-        faster = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        faster = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=faster)
-
-
+@cache.versioned("fit", 1)
 def _fit(
-    model: nn.Module,
-    train: Split,
-    *,
-    epochs: int,
-    validation: Split | None,
-    batch_size: int,
-    optimizer: str,
-    lr: float,
-    groups: Mapping[str, Mapping[str, float]],
-    schedule: str,
-    plateau: tuple[float, int] | None,
-    patience: int | None,
-    prepare: Prepare | None,
-    replays: int,
-    dropout: bool,
-    seed: int,
+    model: nn.Module, train: Split, recipe: Recipe, validation: Split | None
 ) -> tuple[dict[str, Tensor], dict]:
-    device = next(model.parameters()).device
+    device = device_of(model)
     train = Split(*(t.to(device) for t in train))
-    generator = torch.Generator().manual_seed(seed)
+    context = _context(recipe.seed, device)
     count = len(train.images)
-    batches = math.ceil(count / batch_size) * replays
-    descent = OPTIMIZERS[optimizer](_parameter_groups(model, groups), lr)
-    if plateau is None:
-        pace = torch.optim.lr_scheduler.LambdaLR(
-            descent, lambda step: SCHEDULES[schedule](step / (epochs * batches))
-        )
-    else:
-        pace = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            descent, factor=plateau[0], patience=plateau[1]
-        )
+    batches = math.ceil(count / recipe.batch_size) * recipe.replays
+    steps = recipe.epochs * batches
+    descent = OPTIMIZERS[recipe.optimizer](_parameter_groups(model, recipe.groups), recipe.lr)
+    pace = _pace(descent, recipe, steps)
     curves: list[dict[str, float]] = []
     best, best_state, waited = -1.0, None, 0
-    progress = tqdm(total=epochs * batches, desc="fit", unit="batch", leave=False)
+    progress = tqdm(total=steps, desc="fit", unit="batch", leave=False)
     with torch.random.fork_rng(), progress:
-        torch.manual_seed(seed)
-        for epoch in range(1, epochs + 1):
-            order = torch.randperm(count, generator=generator).to(device)
+        torch.manual_seed(recipe.seed)
+        for epoch in range(1, recipe.epochs + 1):
+            order = torch.randperm(count, generator=context.generator, device=device)
             totals = torch.zeros(2, device=device)  # loss, hits; read once an epoch
             for batch in range(batches):
-                first = batch // replays * batch_size
-                rows = order[first : first + batch_size]
+                first = batch // recipe.replays * recipe.batch_size
+                rows = order[first : first + recipe.batch_size]
                 images, labels = pixels(train.images[rows]), train.labels[rows]
-                if prepare is not None:
+                context.share = ((epoch - 1) * batches + batch) / steps
+                if recipe.prepare is not None:
                     model.eval()
-                    share = ((epoch - 1) * batches + batch) / (epochs * batches)
-                    images, labels = prepare(model, images, labels, share, generator)
-                model.train(dropout)
-                with autocast(device):
-                    logits = model(images).float()
-                loss = F.cross_entropy(logits, labels)
+                    images, labels = recipe.prepare(model, images, labels, context)
+                model.train(recipe.dropout)
+                loss, logits = recipe.objective(model, images, labels, context)
                 descent.zero_grad()
                 loss.backward()
                 descent.step()
-                if plateau is None:
+                if recipe.plateau is None:
                     pace.step()
                 hits = (logits.argmax(1) == _classes(labels)).sum()
                 totals += torch.stack([loss.detach() * len(rows), hits])
                 progress.update()
-            loss, accuracy = (totals / (count * replays)).tolist()
+            loss, accuracy = (totals / (count * recipe.replays)).tolist()
             row = {"epoch": epoch, "loss": loss, "accuracy": accuracy}
             if validation is not None:
                 row["validation_loss"], row["validation_accuracy"] = _score(model, validation)
-            if plateau is not None:
+            if recipe.plateau is not None:
                 pace.step(row["validation_loss"])
             curves.append(row)
             progress.set_postfix({k: f"{v:.4f}" for k, v in row.items() if k != "epoch"})
@@ -206,9 +244,24 @@ def _fit(
             if row["validation_accuracy"] > best:
                 best, waited = row["validation_accuracy"], 0
                 best_state = copy.deepcopy(model.state_dict())
-            if patience is not None and waited >= patience:
+            if recipe.patience is not None and waited >= recipe.patience:
                 break
     return best_state or model.state_dict(), {"curves": curves}
+
+
+def _context(seed: int, device: torch.device) -> Context:
+    generator = devices.generator(seed, device)
+    host = generator if device.type == "cpu" else torch.Generator().manual_seed(seed)
+    return Context(share=0.0, generator=generator, host=host)
+
+
+def _pace(descent: torch.optim.Optimizer, recipe: Recipe, steps: int) -> Any:
+    """What sets the rate: stepped after each batch or, at a plateau, after each epoch."""
+    if recipe.plateau is None:
+        schedule = SCHEDULES[recipe.schedule]
+        return torch.optim.lr_scheduler.LambdaLR(descent, lambda step: schedule(step / steps))
+    factor, epochs = recipe.plateau
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(descent, factor=factor, patience=epochs)
 
 
 def _parameter_groups(
@@ -231,7 +284,7 @@ def _parameter_groups(
 def _score(model: nn.Module, split: Split) -> tuple[float, float]:
     """Mean loss and accuracy of the model as it is used: without dropout, in float32."""
     model.eval()
-    device = next(model.parameters()).device
+    device = device_of(model)
     loss, hits = torch.zeros(2, device=device)
     size = at_once(split.images, 1000)
     for images, labels in zip(*(t.split(size) for t in split), strict=True):

@@ -1,8 +1,10 @@
 """Attacks: functions from a model, images and labels to adversarial images."""
 
+from advlib.attacks.attack import Attack
 from advlib.attacks.autoattack import autoattack
 from advlib.attacks.bpda import bpda
+from advlib.attacks.crafting import craft
 from advlib.attacks.gradient import fgsm, ifgsm, pgd
 from advlib.attacks.jsma import jsma
 
-__all__ = ["autoattack", "bpda", "fgsm", "ifgsm", "jsma", "pgd"]
+__all__ = ["Attack", "autoattack", "bpda", "craft", "fgsm", "ifgsm", "jsma", "pgd"]

@@ -6,9 +6,11 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from advlib.attacks.contract import check_eps, check_inputs, frozen
+from advlib.attacks.attack import check_inputs, declare, frozen
+from advlib.checks import check_eps
 
 
+@declare("AutoAttack", 1, norm="Linf")
 def autoattack(
     model: nn.Module,
     images: Tensor,
@@ -26,7 +28,7 @@ def autoattack(
     Args:
         model, images, labels: as for `pgd`; the model knows at least four classes.
         eps: radius of the ball in pixel units, in [0, 1].
-        generator: source of the seed, on the CPU.
+        generator: source of the seed, on any device.
 
     Returns:
         A new float32 tensor [N, C, H, W]; an image that withstood everything is unchanged.
@@ -44,7 +46,8 @@ def autoattack(
         classes = model(images[:1]).shape[1]
     if classes < 4:
         raise ValueError(f"model: its DLR loss needs at least 4 classes, this one has {classes}")
-    seed = int(torch.randint(2**31, (), generator=generator))
+    source = images.device if generator is None else generator.device
+    seed = int(torch.randint(2**31, (), generator=generator, device=source))
     with frozen(model), torch.random.fork_rng():
         ensemble = AutoAttack(model, norm="Linf", eps=eps, seed=seed, device=images.device)
         targets = min(9, classes - 1)

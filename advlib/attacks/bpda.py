@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from advlib.attacks import losses
+from advlib.attacks.attack import declare
 from advlib.attacks.gradient import pgd
 
 
+@declare("BPDA", 1, norm="Linf")
 def bpda(
-    model: nn.Module, images: Tensor, labels: Tensor, *, through: Sequence[str], **options: Any
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    through: Sequence[str],
+    eps: float | Tensor,
+    step: float,
+    steps: int,
+    restarts: int = 1,
+    random_start: bool = True,
+    targeted: bool = False,
+    stop_when_wrong: bool = False,
+    loss: losses.Loss = losses.cross_entropy,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Backward pass differentiable approximation (Athalye, Carlini and Wagner 2018, section 4.1).
 
@@ -23,7 +39,7 @@ def bpda(
     Args:
         through: names of modules of `model` (see `nn.Module.named_modules`) whose output has the
             shape of their input.
-        options: all others as for `pgd`.
+        eps, step, ...: all others as for `pgd`.
 
     Raises:
         ValueError: a module that the model does not have, or one that changes the shape; and
@@ -36,7 +52,11 @@ def bpda(
     with ExitStack() as hooks:
         for name in through:
             hooks.enter_context(modules[name].register_forward_hook(_straight))
-        return pgd(model, images, labels, **options)
+        return pgd(
+            model, images, labels, eps=eps, step=step, steps=steps, restarts=restarts,
+            random_start=random_start, targeted=targeted, stop_when_wrong=stop_when_wrong,
+            loss=loss, generator=generator,
+        )  # fmt: skip
 
 
 def _straight(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from advlib.cache import versioned
 from advlib.data import Split
-from advlib.evaluation import logits
+from advlib.predictions import logits
 
 EPSILON = 1e-7  # Keras's
 
 
+@versioned("clipped probabilities", 1)
 class ClippedProbabilities(nn.Module):
     """A model as Keras's cross-entropy sees one that ends in a softmax.
 

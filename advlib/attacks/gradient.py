@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from advlib.attacks import losses
-from advlib.attacks.contract import check_count, check_eps, check_inputs, check_step, frozen
+from advlib.attacks.attack import check_inputs, declare, frozen
+from advlib.checks import check_count, check_eps, check_step
 
 
+@declare("FGSM", 1, norm="Linf")
 def fgsm(
     model: nn.Module,
     images: Tensor,
@@ -31,6 +33,7 @@ def fgsm(
     )  # fmt: skip
 
 
+@declare("IFGSM", 1, norm="Linf")
 def ifgsm(
     model: nn.Module,
     images: Tensor,
@@ -54,6 +57,7 @@ def ifgsm(
     )  # fmt: skip
 
 
+@declare("PGD", 1, norm="Linf")
 def pgd(
     model: nn.Module,
     images: Tensor,
@@ -87,7 +91,8 @@ def pgd(
             reaches the target). For a success rate this is the same attack, many times faster;
             the images that it returns lie no deeper in the wrong class than needed.
         loss: what to climb, one of `attacks.losses` or a function like them.
-        generator: source of the random starts, on the CPU or on the images' device.
+        generator: source of the random starts, on the images' device (one on the CPU costs a
+            GPU a copy in each run); None is torch's own.
 
     Returns:
         A new float32 tensor [N, C, H, W] in the box [0, 1] and in the ball around `images`.
@@ -174,8 +179,9 @@ def _climb(
             moved = torch.where(resists.view(-1, 1, 1, 1), moved, images)
             if done % _stride(images.device) == 0:
                 result[rows] = moved
+                (left,) = resists.nonzero(as_tuple=True)  # how many: here the device is waited for
                 rows, moved, labels, lower, upper, ascent = (
-                    t[resists] for t in (rows, moved, labels, lower, upper, ascent)
+                    t.index_select(0, left) for t in (rows, moved, labels, lower, upper, ascent)
                 )
         images = moved
     result[rows] = images

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advlib.attacks.contract import check_inputs, frozen
+from advlib.attacks.attack import check_inputs, declare, frozen
+from advlib.checks import check_choice
 
 MODES = ("untargeted", "targeted", "random_target")
 OUTPUTS = ("logits", "softmax")
@@ -19,6 +20,7 @@ OUTPUTS = ("logits", "softmax")
 EDGE = 0.01
 
 
+@declare("JSMA", 1, norm="L0")
 def jsma(
     model: nn.Module,
     images: Tensor,
@@ -65,10 +67,8 @@ def jsma(
     check_inputs(model, images, labels)
     check_theta(theta)
     check_gamma(gamma)
-    if mode not in MODES:
-        raise ValueError(f"mode: must be one of {', '.join(MODES)}, got {mode!r}")
-    if output not in OUTPUTS:
-        raise ValueError(f"output: must be one of {', '.join(OUTPUTS)}, got {output!r}")
+    check_choice("mode", mode, MODES)
+    check_choice("output", output, OUTPUTS)
     result = images.clone()
     if not len(images):
         return result
@@ -79,25 +79,31 @@ def jsma(
         hops = torch.randint(1, classes, labels.shape, generator=generator, device=source)
         goals = (labels + hops.to(labels.device)) % classes
     away = mode == "untargeted"
-    search = best_pair if pairs else best_single
     steps = int(gamma * images[0].numel() / (2 if pairs else 1) + 1e-9)
 
     rows = torch.arange(len(images), device=images.device)  # of `result`, still being attacked
+    going = torch.ones_like(rows, dtype=torch.bool)
     images = result
     with frozen(model):
         for _ in range(steps):
             gain, loss, reached = saliency(model, images, goals, output, away)
             movable = (images < 1 - EDGE if theta > 0 else images > EDGE).flatten(1)
+            movable &= (going & ~reached)[:, None]
             if theta < 0:
                 gain, loss = -gain, -loss
-            chosen, found = search(gain, loss, movable)
-            going = found & ~reached
-            rows, images, goals = rows[going], images[going], goals[going]
-            if not len(rows):
+            kept = undominated(gain, -loss, movable) if pairs else usable(gain, loss, movable)
+            alive, width = _alive(kept)
+            if not len(alive):
                 break
+            rows, images, goals, gain, loss, kept = (
+                t.index_select(0, alive) for t in (rows, images, goals, gain, loss, kept)
+            )
+            search = _pair_among if pairs else _single_among
+            chosen, going = search(gain, loss, kept, width)
             features = images.flatten(1)
-            moved = features.gather(1, chosen[going]).add_(theta).clamp_(0, 1)
-            images = features.scatter(1, chosen[going], moved).view_as(images)
+            moved = features.gather(1, chosen).add_(theta).clamp_(0, 1)
+            moved = features.scatter(1, chosen, moved).view_as(images)
+            images = moved.where(going[:, None, None, None], images)
             result[rows] = images
     return result
 
@@ -129,41 +135,19 @@ def best_pair(gain: Tensor, loss: Tensor, allowed: Tensor) -> tuple[Tensor, Tens
     Returns:
         The features int64 [N, 2], and boolean [N]: there is such a pair (else they are 0, 0).
     """
-    candidates, valid = _undominated(gain, -loss, allowed)
-    # In float64 sums and products of float32 numbers are exact but for extreme exponents, so a tie
-    # here is a tie in fact.
-    up, down = (t.gather(1, candidates).double() for t in (gain, -loss))
-    width = candidates.shape[1]
-    best = up.new_zeros(len(up))
-    slots = candidates.new_zeros(len(up), 2)
-    # A few rows of the pair matrix at a time: never more numbers than gain and loss have.
-    stride = max(1, gain.shape[1] // max(width, 1))
-    for first in range(0, width, stride):
-        part = slice(first, first + stride)
-        rise, fall = (t[:, part, None] + t[:, None, :] for t in (up, down))
-        usable = valid[:, part, None] & valid[:, None, :] & (rise > 0) & (fall > 0)
-        usable &= torch.ones_like(usable[0]).triu(first + 1)
-        value, place = (rise * fall).where(usable, 0).flatten(1).max(1)
-        better = value > best
-        best = torch.where(better, value, best)
-        pair = torch.stack([place // width + first, place % width], 1)
-        slots = torch.where(better[:, None], pair, slots)
-    found = best > 0
-    return candidates.gather(1, slots).where(found[:, None], 0), found
+    kept = undominated(gain, -loss, allowed)
+    return _pair_among(gain, loss, kept, int(kept.sum(1).max()))
 
 
 def best_single(gain: Tensor, loss: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
     """As `best_pair`, for one feature: int64 [N, 1], and boolean [N]."""
-    usable = allowed & (gain > 0) & (loss < 0)
-    value, feature = (gain.double() * -loss.double()).where(usable, 0).max(1)
-    return feature[:, None], value > 0
+    return _single_among(gain, loss, usable(gain, loss, allowed), 1)
 
 
-def _undominated(up: Tensor, down: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
-    """The allowed features that at most one other matches in both numbers, in ascending order.
+def undominated(up: Tensor, down: Tensor, allowed: Tensor) -> Tensor:
+    """Boolean [N, features]: allowed, and at most one other feature matches it in both numbers.
 
-    A feature with the same two numbers matches those that come after it. Returns int64 [N, M],
-    with M the most that any row has, and boolean [N, M]: the place holds a candidate.
+    A feature with the same two numbers matches those that come after it.
     """
     lowest = -torch.inf
     up, down = up.where(allowed, lowest), down.where(allowed, lowest)
@@ -174,14 +158,63 @@ def _undominated(up: Tensor, down: Tensor, allowed: Tensor) -> tuple[Tensor, Ten
     ahead = F.pad(down.cummax(1).values[:, :-1], (1, 0), value=lowest)
     second = torch.minimum(down, ahead).cummax(1).values  # second largest up to here
     ahead_second = F.pad(second[:, :-1], (1, 0), value=lowest)
-    kept = torch.zeros_like(allowed).scatter_(1, order, down > ahead_second) & allowed
-    rows, features = kept.nonzero(as_tuple=True)
+    return torch.zeros_like(allowed).scatter_(1, order, down > ahead_second) & allowed
+
+
+def usable(gain: Tensor, loss: Tensor, allowed: Tensor) -> Tensor:
+    """Boolean [N, features]: allowed, and a change of it alone raises one and lowers the other."""
+    return allowed & (gain > 0) & (loss < 0)
+
+
+def _alive(kept: Tensor) -> tuple[Tensor, int]:
+    """The rows with a feature left, int64 [n], and the most features that any row has.
+
+    A step's one wait for the device is here: both numbers come over in one copy.
+    """
     counts = kept.sum(1)
-    width = max(1, int(counts.max()))
-    places = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    candidates = order.new_zeros(len(kept), width)
-    candidates[rows, places] = features
-    return candidates, torch.arange(width, device=rows.device) < counts[:, None]
+    having = counts > 0
+    count, width = torch.stack([having.sum(), counts.max()]).tolist()
+    return having.to(torch.uint8).argsort(descending=True, stable=True)[:count], width
+
+
+def _pair_among(gain: Tensor, loss: Tensor, kept: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """`best_pair` among the features kept, of which no row has more than `width`."""
+    candidates, valid = _listed(kept, max(1, width))
+    # In float64 sums and products of float32 numbers are exact but for extreme exponents, so a tie
+    # here is a tie in fact.
+    up, down = (t.gather(1, candidates).double() for t in (gain, -loss))
+    width = candidates.shape[1]
+    best = up.new_zeros(len(up))
+    slots = candidates.new_zeros(len(up), 2)
+    # A few rows of the pair matrix at a time: never more numbers than gain and loss have.
+    stride = max(1, gain.shape[1] // width)
+    for first in range(0, width, stride):
+        part = slice(first, first + stride)
+        rise, fall = (t[:, part, None] + t[:, None, :] for t in (up, down))
+        fit = valid[:, part, None] & valid[:, None, :] & (rise > 0) & (fall > 0)
+        fit &= torch.ones_like(fit[0]).triu(first + 1)
+        value, place = (rise * fall).where(fit, 0).flatten(1).max(1)
+        better = value > best
+        best = torch.where(better, value, best)
+        pair = torch.stack([place // width + first, place % width], 1)
+        slots = torch.where(better[:, None], pair, slots)
+    found = best > 0
+    return candidates.gather(1, slots).where(found[:, None], 0), found
+
+
+def _single_among(gain: Tensor, loss: Tensor, kept: Tensor, _width: int) -> tuple[Tensor, Tensor]:
+    value, feature = (gain.double() * -loss.double()).where(kept, 0).max(1)
+    return feature[:, None], value > 0
+
+
+def _listed(kept: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """The numbers of the features kept, in ascending order: int64 [N, width], and boolean
+    [N, width]: the place holds one."""
+    places = kept.cumsum(1) - 1
+    places = places.where(kept, width)  # a column to throw away
+    numbers = torch.arange(kept.shape[1], device=kept.device).expand_as(kept)
+    listed = numbers.new_zeros(len(kept), width + 1).scatter_(1, places, numbers)
+    return listed[:, :width], torch.arange(width, device=kept.device) < kept.sum(1)[:, None]
 
 
 def saliency(

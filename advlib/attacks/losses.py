@@ -13,9 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from advlib.cache import versioned
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+@versioned("exact cross-entropy", 1)
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The cross-entropy's gradient, divided by 1 - p(label).
 
@@ -27,6 +30,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return others.scatter_(1, label, -1.0)
 
 
+@versioned("float32 cross-entropy", 1)
 def float32_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The cross-entropy's gradient as float32 arithmetic gives it: p - [the class is the label].
 
@@ -36,6 +40,7 @@ def float32_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.softmax(1) - F.one_hot(labels, logits.shape[1])
 
 
+@versioned("margin", 1)
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
     """The best other class's logit minus the label's (Carlini and Wagner 2017, equation f6)."""
     label = labels[:, None]

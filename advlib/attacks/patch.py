@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from advlib import cache
-from advlib.attacks.contract import check_count, check_inputs, check_step, frozen
+from advlib import cache, devices
+from advlib.attacks.attack import check_inputs, frozen
+from advlib.checks import check_count, check_step
 from advlib.data import pixels
-from advlib.training import autocast
+from advlib.predictions import device_of
 
 
 class Placements(NamedTuple):
@@ -57,7 +58,8 @@ def place(
             f"size: a patch of {size} pixels, scaled and turned, takes up to {widest:.1f}; "
             f"the image has only {min(image_size)}"
         )
-    scale_of, angle, across, down = torch.rand(4, count, generator=generator)
+    device = None if generator is None else generator.device
+    scale_of, angle, across, down = torch.rand(4, count, generator=generator, device=device)
     scale_of = low + (high - low) * scale_of
     angle = rotation * (2 * angle - 1)
     turn = torch.deg2rad(angle)
@@ -124,7 +126,7 @@ def pasted(
 
     `scale` and `rotation` are those of `place`.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = devices.generator(seed, patch.device)
     parts = []
     for part in images.split(batch_size):
         where = place(
@@ -172,7 +174,7 @@ def train_patch(
     """
     if not len(images):
         raise ValueError("images: holds no images")
-    device = next(model.parameters()).device
+    device = device_of(model)
     first = pixels(images[:1].to(device))
     check_inputs(model, first, torch.zeros(1, dtype=torch.int64, device=device))
     with torch.no_grad():
@@ -187,17 +189,17 @@ def train_patch(
         raise ValueError(f"start: must be {shape} in [0, 1], got {tuple(start.shape)}")
     place(1, size=size, image_size=first.shape[2:], scale=scale, rotation=rotation)  # it fits
     made, _ = cache.remember(
-        _train_patch, model, images, target, start=start, size=size, steps=steps,
-        batch_size=batch_size, step=step, scale=scale, rotation=rotation, seed=seed,
+        _train_patch, device, model=model, images=images, target=target, start=start, size=size,
+        steps=steps, batch_size=batch_size, step=step, scale=scale, rotation=rotation, seed=seed,
     )  # fmt: skip
     return made["patch"]
 
 
+@cache.versioned("patch", 1)
 def _train_patch(
     model: nn.Module,
     images: Tensor,
     target: int,
-    *,
     start: Tensor | None,
     size: int,
     steps: int,
@@ -207,26 +209,28 @@ def _train_patch(
     rotation: float,
     seed: int,
 ) -> tuple[dict[str, Tensor], dict]:
-    device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
+    device = device_of(model)
+    generator = devices.generator(seed, device)
     channels, *image_size = images.shape[1:]
     patch = torch.full((channels, size, size), 0.5) if start is None else start
     patch = patch.to(device, copy=True).requires_grad_()
     descent = torch.optim.Adam([patch], lr=step)
-    order = torch.empty(0, dtype=torch.int64)
+    images = images.to(device)
+    goal = torch.full((batch_size,), target, device=device)
+    order = torch.empty(0, dtype=torch.int64, device=device)
     with frozen(model):
         for _ in tqdm(range(steps), desc="patch", unit="step", leave=False):
             while len(order) < batch_size:
-                order = torch.cat([order, torch.randperm(len(images), generator=generator)])
-            rows, order = order[:batch_size].to(images.device), order[batch_size:]
+                again = torch.randperm(len(images), generator=generator, device=device)
+                order = torch.cat([order, again])
+            rows, order = order[:batch_size], order[batch_size:]
             where = place(
                 batch_size, size=size, image_size=image_size, scale=scale, rotation=rotation,
                 generator=generator,
             )  # fmt: skip
-            shown = apply_patch(pixels(images[rows].to(device)), patch, where)
-            with autocast(device):
+            shown = apply_patch(pixels(images[rows]), patch, where)
+            with devices.autocast(device):
                 logits = model(shown).float()
-            goal = torch.full((batch_size,), target, device=device)
             (patch.grad,) = torch.autograd.grad(F.cross_entropy(logits, goal), patch)
             descent.step()
             with torch.no_grad():

@@ -3,140 +3,128 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
-import inspect
-from typing import Any
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from advlib import devices
 from advlib.attacks import pgd
-from advlib.attacks.contract import check_eps
+from advlib.attacks.attack import Attack, trusting
+from advlib.cache import versioned
+from advlib.checks import check_eps
 from advlib.data import Split, pixels
-from advlib.evaluation import Attack
-from advlib.training import autocast, fit
+from advlib.training import Context, Hardened, Recipe, fit
 
-# What the three recipes below share.
-SGD: dict[str, Any] = {"optimizer": "sgd", "groups": {"": {"weight_decay": 5e-4}}}
+_DECAY = MappingProxyType({"": MappingProxyType({"weight_decay": 5e-4})})
+# The papers' own recipes; `dataclasses.replace` changes one.
+FAST = Recipe(epochs=15, optimizer="sgd", lr=0.2, schedule="cyclic", groups=_DECAY)
+FREE = Recipe(epochs=10, optimizer="sgd", lr=0.1, schedule="linear", groups=_DECAY, replays=8)
+AFT = Recipe(epochs=10, optimizer="sgd", lr=0.01, schedule="slow_fast", groups=_DECAY)
 
 
 def mix(benign: Split, adversarial: Split) -> Split:
-    """Benign and adversarial images as one training split (Goodfellow et al. 2015, section 6)."""
-    images = torch.cat([pixels(benign.images).to(adversarial.images.device), adversarial.images])
-    return Split(images, torch.cat([benign.labels.to(images.device), adversarial.labels]))
+    """Benign and adversarial images as one training split (Goodfellow et al. 2015, section 6).
+
+    It is on the benign images' device, as float32.
+    """
+    device = benign.images.device
+    images = torch.cat([pixels(benign.images), adversarial.images.to(device)])
+    return Split(images, torch.cat([part.labels.to(device) for part in (benign, adversarial)]))
 
 
-def harden(model: nn.Module, train: Split, **options: Any) -> nn.Module:
-    """A copy of `model`, all of it fine-tuned on `train`; `options` are those of `training.fit`.
+def harden(
+    model: nn.Module, train: Split, recipe: Recipe, *, validation: Split | None = None
+) -> Hardened:
+    """A copy of `model`, all of it trained on `train`.
 
     With images that an attack made against `model` this is one-shot adversarial training, which
     the papers call adversarial training or adversarial fine-tuning.
     """
-    hardened = copy.deepcopy(model).requires_grad_(True)
-    fit(hardened, train, **options)
-    return hardened
+    network = copy.deepcopy(model).requires_grad_(True)
+    return Hardened(network, fit(network, train, recipe, validation=validation))
 
 
 def fresh(attack: Attack, *, warmup: float = 0.0) -> functools.partial:
-    """A `prepare` step for `training.fit`: attack each batch as the model is now.
+    """A `prepare` step of a recipe: attack each batch as the model is now.
 
     With `pgd` this is the min-max training of Madry et al. (2018), with `fgsm` that of Goodfellow
-    et al. (2015), with `ifgsm` that of Kurakin et al. (2017). `attack` is an attack with its
-    settings bound by keyword; `eps` and `step` grow from 0 over the first `warmup` share of
-    training, without which a small network at a large `eps` never starts to learn.
+    et al. (2015), with `ifgsm` that of Kurakin et al. (2017). The attack's `eps` and `step` grow
+    from 0 over the first `warmup` share of training, without which a small network at a large
+    `eps` never starts to learn.
     """
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup: must lie in [0, 1), got {warmup}")
     return functools.partial(_perturb, attack=attack, warmup=warmup)
 
 
-def fast(
-    model: nn.Module, train: Split, *, eps: float, epochs: int = 15, lr: float = 0.2, **options: Any
-) -> nn.Module:
+def fast(model: nn.Module, train: Split, recipe: Recipe = FAST, *, eps: float) -> Hardened:
     """Fast adversarial training (Wong, Rice and Kolter 2020, algorithm 3), of a copy of `model`.
 
     One step of 1.25 `eps` from a random start in each batch, SGD with weight decay 5e-4, and a rate
-    that rises to `lr` and falls to 0 once. `options`, those of `training.fit`, overrule these.
+    that rises to its peak and falls to 0 once.
     """
-    attack = functools.partial(pgd, eps=eps, step=min(1.0, 1.25 * eps), steps=1)
-    recipe = SGD | {"schedule": "cyclic", "epochs": epochs, "lr": lr, "prepare": fresh(attack)}
-    return harden(model, train, **(recipe | options))
+    attack = Attack("PGD", pgd, eps=eps, step=min(1.0, 1.25 * eps), steps=1)
+    return harden(model, train, _with(recipe, fresh(attack)))
 
 
-def free(
-    model: nn.Module,
-    train: Split,
-    *,
-    eps: float,
-    replays: int = 8,
-    epochs: int = 10,
-    lr: float = 0.1,
-    **options: Any,
-) -> nn.Module:
+def free(model: nn.Module, train: Split, recipe: Recipe = FREE, *, eps: float) -> Hardened:
     """Free adversarial training (Shafahi et al. 2019, algorithm 1), of a copy of `model`.
 
-    Each batch is learned `replays` times in a row; the one backward pass of a step serves both the
-    weights and the perturbation, which moves by `eps` and is carried on to the next batch.
-    `epochs` are passes over `train`, so the cost is that of `epochs` * `replays` plain ones.
+    Each batch is learned `recipe.replays` times in a row; the one backward pass of a step serves
+    both the weights and the perturbation, which moves by `eps` and is carried on to the next batch.
+    The recipe's epochs are passes over `train`, so the cost is that of epochs * replays plain ones.
     """
     check_eps(eps)
-    recipe = SGD | {"schedule": "linear", "epochs": epochs, "lr": lr, "replays": replays}
-    recipe["prepare"] = functools.partial(_carry_on, eps=eps, state={})
-    return harden(model, train, **(recipe | options))
+    return harden(model, train, _with(recipe, functools.partial(_carry_on, eps=eps)))
 
 
 def fine_tune(
-    model: nn.Module,
-    train: Split,
-    *,
-    eps: float,
-    steps: int = 7,
-    epochs: int = 10,
-    lr: float = 0.01,
-    **options: Any,
-) -> nn.Module:
+    model: nn.Module, train: Split, recipe: Recipe = AFT, *, eps: float, steps: int = 7
+) -> Hardened:
     """Adversarial fine-tuning (AFT; Jeddi, Shafiee and Wong 2020) of a copy of a trained `model`.
 
     PGD images made afresh in each step, and a rate that starts slowly and decays fast.
     """
-    attack = functools.partial(pgd, eps=eps, step=min(1.0, 2 * eps / steps), steps=steps)
-    recipe = SGD | {"schedule": "slow_fast", "epochs": epochs, "lr": lr, "prepare": fresh(attack)}
-    return harden(model, train, **(recipe | options))
+    attack = Attack("PGD", pgd, eps=eps, step=min(1.0, 2 * eps / steps), steps=steps)
+    return harden(model, train, _with(recipe, fresh(attack)))
 
 
+def _with(recipe: Recipe, prepare: functools.partial) -> Recipe:
+    """The recipe with the defense's own step, which nothing may replace."""
+    if recipe.prepare is not None:
+        raise ValueError("prepare: is the defense's own here; leave it out of the recipe")
+    return dataclasses.replace(recipe, prepare=prepare)
+
+
+@versioned("fresh adversarial images", 1)
 def _perturb(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    share: float,
-    generator: torch.Generator,
+    context: Context,
     *,
-    attack: functools.partial,
+    attack: Attack,
     warmup: float,
 ) -> tuple[Tensor, Tensor]:
-    # The first batches keep a thousandth of eps: a step of 0 is no step.
-    strength = max(1e-3, min(1.0, share / warmup)) if warmup else 1.0
-    settings = {n: v * strength for n, v in attack.keywords.items() if n in ("eps", "step")}
-    if "generator" in inspect.signature(attack).parameters:
-        settings["generator"] = generator
-    with autocast(images.device):
-        return attack(model, images, labels, **settings), labels
+    if warmup:
+        # The first batches keep a thousandth of eps: a step of 0 is no step.
+        strength = max(1e-3, min(1.0, context.share / warmup))
+        grown = {name: attack.settings[name] for name in ("eps", "step") if attack.has(name)}
+        attack = attack.but(**{name: value * strength for name, value in grown.items()})
+    with devices.autocast(images.device), trusting():
+        return attack(model, images, labels, generator=context.generator), labels
 
 
+@versioned("free adversarial images", 1)
 def _carry_on(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    share: float,
-    generator: torch.Generator,
-    *,
-    eps: float,
-    state: dict[str, Tensor],
+    model: nn.Module, images: Tensor, labels: Tensor, context: Context, *, eps: float
 ) -> tuple[Tensor, Tensor]:
     """The images with the perturbation of the step before, moved by the gradient found there."""
     perturbation = torch.zeros_like(images)
-    if "perturbation" in state:
-        before = state["perturbation"]
+    if (before := context.memory.get("perturbation")) is not None:
         perturbation = (before.detach() + eps * before.grad.sign()).clamp_(-eps, eps)
-    state["perturbation"] = perturbation.requires_grad_()
+    context.memory["perturbation"] = perturbation.requires_grad_()
     return (images + perturbation[: len(images)]).clamp(0, 1), labels

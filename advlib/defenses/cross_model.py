@@ -7,7 +7,7 @@ the result, with augmentation and early stopping.
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -15,25 +15,23 @@ from torch import Tensor, nn
 
 from advlib import augmentation
 from advlib.attacks import fgsm
+from advlib.attacks.attack import Attack
+from advlib.attacks.crafting import craft
 from advlib.data import Split
 from advlib.defenses import adversarial
-from advlib.evaluation import craft
+from advlib.training import Hardened, Recipe
 
 
 def harden(
     target: nn.Module,
     train: Split,
+    recipe: Recipe,
     *,
     source: nn.Module | None,
     epss: Sequence[float] = (0.01, 0.02, 0.03),
     validation: Split,
-    epochs: int,
-    patience: int,
-    prepare: functools.partial | None = None,
     balance: bool = True,
-    seed: int = 0,
-    **options: object,
-) -> nn.Module:
+) -> Hardened:
     """A copy of `target`, all of it trained on `train` and the source's FGSM images of it.
 
     For the paper's retraining, `target` is an untrained network; `source` may be of any kind, also
@@ -41,20 +39,18 @@ def harden(
 
     Args:
         train: images uint8 [N, C, H, W], or float32 in [0, 1]; labels int64 [N].
+        recipe: of the training; its seed is that of the undersampling, too. Without a `prepare`
+            of its own it augments by `augmentation.varied()`.
         epss: radii of FGSM in pixel units; each adds a copy of `train`.
-        validation, epochs, patience: of early stopping, as for `training.fit`.
-        prepare: augmentation; None is `augmentation.varied()`.
+        validation: of early stopping.
         balance: undersample the classes.
-        seed: of the undersampling and of the training.
-        options: others of `training.fit`.
     """
     made = train if source is None else with_adversarial(source, train, epss=epss)
     if balance:
-        made = undersample(made, seed=seed)
-    return adversarial.harden(
-        target, made, validation=validation, epochs=epochs, patience=patience, seed=seed,
-        prepare=prepare or augmentation.varied(), **options,
-    )  # fmt: skip
+        made = undersample(made, seed=recipe.seed)
+    if recipe.prepare is None:
+        recipe = dataclasses.replace(recipe, prepare=augmentation.varied())
+    return adversarial.harden(target, made, recipe, validation=validation)
 
 
 def with_adversarial(source: nn.Module, train: Split, *, epss: Sequence[float]) -> Split:
@@ -63,8 +59,9 @@ def with_adversarial(source: nn.Module, train: Split, *, epss: Sequence[float]) 
         raise ValueError("epss: must not be empty")
     made = train
     for eps in epss:
-        attack = functools.partial(fgsm, eps=eps)
-        made = adversarial.mix(made, craft(source, train, attack, bfloat16=True))
+        made = adversarial.mix(
+            made, craft(source, train, Attack("FGSM", fgsm, eps=eps), bfloat16=True)
+        )
     return made
 
 

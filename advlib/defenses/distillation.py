@@ -8,16 +8,17 @@ logits are then about T times as large as those of a network trained without one
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advlib.cache import versioned
 from advlib.data import Split
-from advlib.evaluation import logits
-from advlib.training import fit
+from advlib.predictions import logits
+from advlib.training import Hardened, Recipe, fit
 
 
+@versioned("tempered", 1)
 class Tempered(nn.Module):
     """A model whose logits are divided by a temperature; the guesses are the model's own.
 
@@ -39,8 +40,14 @@ class Tempered(nn.Module):
 
 
 def harden(
-    model: nn.Module, train: Split, *, teacher: nn.Module, temperature: float, **options: Any
-) -> nn.Module:
+    model: nn.Module,
+    train: Split,
+    recipe: Recipe,
+    *,
+    teacher: nn.Module,
+    temperature: float,
+    validation: Split | None = None,
+) -> Hardened:
     """A copy of `model`, the student, trained at `temperature` on the teacher's soft labels.
 
     Args:
@@ -48,23 +55,28 @@ def harden(
         train: images uint8 [N, C, H, W], or float32 in [0, 1]; its labels are not looked at.
         teacher: a network trained with `at_temperature` at the same temperature.
         temperature: T, above 0; the student comes back as it is used, at 1.
-        options: those of `training.fit`.
+        recipe, validation: as for `training.fit`.
     """
     soft = soft_labels(teacher, train.images, temperature=temperature)
     soft = Split(train.images, soft.to(train.images.device))
-    return at_temperature(model, soft, temperature=temperature, **options)
+    return at_temperature(model, soft, recipe, temperature=temperature, validation=validation)
 
 
 def at_temperature(
-    model: nn.Module, train: Split, *, temperature: float, **options: Any
-) -> nn.Module:
+    model: nn.Module,
+    train: Split,
+    recipe: Recipe,
+    *,
+    temperature: float,
+    validation: Split | None = None,
+) -> Hardened:
     """A copy of `model` trained on `train` through the softmax at `temperature`: the teacher.
 
-    It comes back without the temperature. `options` are those of `training.fit`.
+    It comes back without the temperature. `recipe` and `validation` are as for `training.fit`.
     """
     tempered = Tempered(copy.deepcopy(model).requires_grad_(True), temperature)
-    fit(tempered, train, **options)
-    return tempered.model
+    curves = fit(tempered, train, recipe, validation=validation)
+    return Hardened(tempered.model, curves)
 
 
 def soft_labels(model: nn.Module, images: Tensor, *, temperature: float) -> Tensor:

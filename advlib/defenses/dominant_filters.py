@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from advlib.cache import versioned
 from advlib.data import Split
 from advlib.layers import convolutions
-from advlib.training import fit
+from advlib.training import Hardened, Recipe, fit
 
 # Modules in which each channel keeps to itself.
 CHANNELWISE = (nn.Identity, nn.MaxPool2d, nn.ReLU, nn.Dropout)
@@ -123,16 +124,16 @@ def untrained_share(model: nn.Module, share: float) -> float:
 
 
 def harden(
-    model: nn.Module, train: Split, *, filters: Filters, head: bool = True, **options: object
-) -> nn.Module:
+    model: nn.Module, train: Split, recipe: Recipe, *, filters: Filters, head: bool = True
+) -> Hardened:
     """A copy of `model` of which only `filters` were fine-tuned on `train`.
 
     `head` trains the dense layers too, as the paper's parameter counts imply; False freezes them,
-    as its text says. `options` are those of `training.fit`.
+    as its text says.
     """
     trained = split(model, filters, head=head)
-    fit(trained, train, **options)
-    return merge(trained, model)
+    curves = fit(trained, train, recipe)
+    return Hardened(merge(trained, model), curves)
 
 
 def split(model: nn.Module, filters: Filters, *, head: bool = True) -> nn.Module:
@@ -176,6 +177,7 @@ def merge(trained: nn.Module, model: nn.Module) -> nn.Module:
     return merged
 
 
+@versioned("split convolution", 1)
 class SplitConv2d(nn.Module):
     """A convolution of which only some filters are trained.
 

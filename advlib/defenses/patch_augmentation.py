@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from advlib.attacks.contract import check_count
+from advlib.checks import check_choice, check_count
 from advlib.data import Split, pixels
 from advlib.defenses import adversarial
+from advlib.training import Hardened, Recipe
 
 VARIANCE = 0.05  # of Gaussian and speckle noise, on pixels in [0, 1]
 DENSITY = 0.5  # of salt and pepper
@@ -110,16 +111,14 @@ def parse(variant: str) -> dict[str, int]:
     return {"patch": int(match[1]), "patches": int(match[2])}
 
 
-def harden(
-    model: nn.Module, train: Split, *, patch: int, patches: int, seed: int = 0, **options: object
-) -> nn.Module:
+def harden(model: nn.Module, train: Split, recipe: Recipe, *, patch: int, patches: int) -> Hardened:
     """A copy of `model`, all of it fine-tuned on every image and its altered self.
 
-    `patch`, `patches` and `seed` as for `alter`; `options` are those of `training.fit`.
+    `patch` and `patches` as for `alter`, whose seed is the recipe's.
     """
-    altered = alter(train.images, patch=patch, patches=patches, seed=seed)
+    altered = alter(train.images, patch=patch, patches=patches, seed=recipe.seed)
     both = Split(torch.cat([train.images, altered]), torch.cat([train.labels, train.labels]))
-    return adversarial.harden(model, both, seed=seed, **options)
+    return adversarial.harden(model, both, recipe)
 
 
 def alter(
@@ -157,9 +156,8 @@ def alter(
             f"patch: {patches} of {patch} x {patch} pixels side by side do not fit into images of "
             f"{height} x {width}"
         )
-    if operation is not None and operation not in OPERATIONS:
-        known = ", ".join(OPERATIONS)
-        raise ValueError(f"operation: must be one of {known}, got {operation!r}")
+    if operation is not None:
+        check_choice("operation", operation, OPERATIONS)
     if numbers is None:
         numbers = torch.arange(len(images))
     if numbers.shape != images.shape[:1]:

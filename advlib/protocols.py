@@ -1,0 +1,3 @@
+def check_protocol(x): pass
+def check_gradient(x): pass
+PROTOCOLS=("static","white-box")
