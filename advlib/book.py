@@ -20,7 +20,7 @@ import nbformat
 import pandas as pd
 from PIL import Image
 
-from advlib import cache
+from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
 
@@ -67,14 +67,14 @@ def publish(run: Path, page: str = "") -> Path:
     for name in (*store.RESULTS, *store.HEADLINE):
         if (run / name).is_file():
             target = PUBLISHED / page / name
-            cache.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
+            files.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
     notebook = PUBLISHED / f"{page}.ipynb"
     executed = nbformat.read(run / store.NOTEBOOK, as_version=4)
     for output in (o for cell in executed.cells for o in cell.get("outputs", ())):
         _compress(output.get("data", {}))
-    cache.write_whole(notebook, lambda part: nbformat.write(executed, part))
+    files.write_whole(notebook, lambda part: nbformat.write(executed, part))
     if (headline := run / store.HEADLINE[0]).is_file():
-        cache.fill(README, page, headline.read_text())
+        files.fill(README, page, headline.read_text())
     return notebook
 
 
@@ -101,7 +101,7 @@ def store_outputs(*, runs: Path = store.STORE) -> list[Path]:
         ]
         if seconds := store.provenance(executed.parent).get("worker_seconds"):
             book.metadata["advlib"] = {"worker_seconds": seconds}  # for the order of later batches
-        cache.write_whole(job.notebook, lambda part, b=book: nbformat.write(b, part))
+        files.write_whole(job.notebook, lambda part, b=book: nbformat.write(b, part))
         done.append(job.notebook)
     return done
 
@@ -145,7 +145,7 @@ def _stage(executed: dict[Path, Path], published: list[Path]) -> None:
     status = STAGE / "book/_generated/status.md"
     text = _status(executed, published)
     if not (status.is_file() and status.read_text() == text):
-        cache.write_whole(status, lambda part: part.write_text(text))
+        files.write_whole(status, lambda part: part.write_text(text))
 
 
 def _status(executed: dict[Path, Path], published: list[Path]) -> str:

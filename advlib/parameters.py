@@ -15,11 +15,11 @@ from typing import Any
 
 import nbformat
 
-from advlib import data, models
-from advlib.attacks.contract import check_count, check_eps, check_step
+from advlib import data, networks
 from advlib.attacks.jsma import check_gamma, check_theta
 from advlib.attacks.named import check_attack_set
 from advlib.attacks.patch import check_rotation, check_scale
+from advlib.checks import check_count, check_eps, check_step
 from advlib.defenses import patch_augmentation
 from advlib.defenses.distillation import check_temperature
 from advlib.training import check_optimizer
@@ -117,7 +117,7 @@ def _dataset_or_none(name: str, value: str) -> None:
 def _models(name: str, values: list[str]) -> None:
     _some(name, values)
     for value in values:
-        models.check(value)
+        networks.check(value)
 
 
 def _patch_scale(name: str, values: list[float]) -> None:
@@ -151,11 +151,11 @@ def _step(name: str, value: float) -> None:
 
 
 def _model(name: str, value: str) -> None:
-    models.check(value)
+    networks.check(value)
 
 
 def _weights(name: str, value: str) -> None:
-    models.check_weights("torchvision:any", value)
+    networks.check_weights("torchvision:any", value)
 
 
 def _other(name: str, value: str) -> None:

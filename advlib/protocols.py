@@ -1,3 +1,80 @@
-def check_protocol(x): pass
-def check_gradient(x): pass
-PROTOCOLS=("static","white-box")
+"""What an attacker knows, and how the gradient is taken: the words, their order and colours.
+
+Records have a column for each. Tables and figures show one word for both (`shown`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from advlib.checks import check_choice
+
+
+class Word(NamedTuple):
+    """A word of the registry."""
+
+    says: str  # a sentence for the reader
+    colour: str  # of its bars and lines; all differ in lightness, too
+
+
+PROTOCOLS = {
+    "clean": Word("No attack.", "#9aa5b1"),
+    "noise": Word("Each pixel is moved by eps, up or down at random.", "#c9b79c"),
+    "transfer": Word("The images are crafted on another network, trained apart.", "#d98880"),
+    "static": Word("The images are crafted on the undefended network.", "#e3a008"),
+    "white-box": Word("The images are crafted on the defended network itself.", "#1f4e79"),
+    "adaptive": Word(
+        "The images are crafted on the defended network with its trick undone.", "#2a9d9d"
+    ),
+}
+GRADIENTS = {
+    "exact": Word("Scaled so that it cannot vanish where a network is sure.", "#1f4e79"),
+    "float32": Word(
+        "As the framework's cross-entropy gives it: exactly 0 beyond a margin of about 100.",
+        "#8e6bb0",
+    ),
+    "clipped": Word("Through probabilities clipped as Keras clips them.", "#4f9d69"),
+}
+NONE = "none"  # in either column: the row is about no images, or no gradient was taken
+PAPER = "paper"  # what the paper reports
+
+# The words that tables and figures show, in their order, each with its colour.
+COLOURS = {
+    PAPER: "#c0392b",
+    **{name: PROTOCOLS[name].colour for name in ("clean", "noise", "transfer", "static")},
+    **{name: GRADIENTS[name].colour for name in ("float32", "clipped")},
+    **{name: PROTOCOLS[name].colour for name in ("white-box", "adaptive")},
+}
+ORDER = tuple(COLOURS)
+
+
+def check_protocol(name: str) -> None:
+    """Raise ValueError, naming what there is, unless `name` is a protocol."""
+    check_choice("protocol", name, PROTOCOLS)
+
+
+def check_gradient(name: str) -> None:
+    """Raise ValueError, naming what there is, unless `name` is a way to take the gradient."""
+    check_choice("gradient", name, GRADIENTS)
+
+
+def shown(protocol: str, gradient: str) -> str:
+    """The one word for both columns, a key of `COLOURS`.
+
+    A gradient that may vanish gives a white-box attack its name: "float32", "clipped". Under the
+    other protocols the protocol does. Raises ValueError for a word that the registry lacks.
+    """
+    check_choice("protocol", protocol, [*PROTOCOLS, NONE, PAPER])
+    check_choice("gradient", gradient, [*GRADIENTS, NONE])
+    if protocol == "white-box" and gradient not in ("exact", NONE):
+        return gradient
+    return protocol
+
+
+def with_shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a column `shown`: the one word for their protocol and gradient."""
+    pairs = rows[["protocol", "gradient"]].fillna({"gradient": NONE})
+    words = {pair: shown(*pair) for pair in set(pairs.itertuples(index=False, name=None))}
+    return rows.assign(shown=[words[pair] for pair in pairs.itertuples(index=False, name=None)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from advlib import data, models, training
+from advlib import data, networks, training
 
 TINY_PARAMETERS = "dataset = 'digits'  # data\neps = 0.3  # radius\nseeds = [0]"
 TINY_WORK = """from advlib import records
@@ -32,8 +32,9 @@ def shallow(digits, tmp_path_factory):
     """A shallow CNN trained on the digits for a second or two. Tests must not change it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADVLIB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        model = models.build("shallow_cnn", size=16)
-        training.fit(model, digits.train, epochs=6, batch_size=32, optimizer="adam")
+        model = networks.build("shallow_cnn", size=16)
+        recipe = training.Recipe(epochs=6, batch_size=32, optimizer="adam")
+        training.fit(model, digits.train, recipe)
     return model
 
 

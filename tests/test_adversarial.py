@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from advlib import cache, models
+from advlib import cache, networks
 from advlib.attacks import fgsm, ifgsm, pgd
 from advlib.data import Split, pixels
 from advlib.defenses import adversarial
@@ -75,7 +75,7 @@ def test_it_withstands_a_white_box_attack_that_the_plain_network_does_not(
     digits, shallow, train, options
 ):
     attack = partial(pgd, eps=EPS, step=0.025, steps=10)
-    start = shallow if train is adversarial.fine_tune else models.build("shallow_cnn", size=16)
+    start = shallow if train is adversarial.fine_tune else networks.build("shallow_cnn", size=16)
     hardened = train(start, digits.train, **HOW, **options)
     robust, plain = (
         under_attack(model, digits.test, attack, protocol="white-box").float().mean().item()
@@ -106,7 +106,7 @@ def watch(monkeypatch):
     monkeypatch.setattr(cache, "remember", lambda function, *a, **k: function(*a, **k))
 
     def of(train, *args, **options):
-        model = Watched(models.build("shallow_cnn", size=16))
+        model = Watched(networks.build("shallow_cnn", size=16))
         train(model, *args, **options)
         return model.seen
 

@@ -23,9 +23,9 @@ from toys import (
     untouched,
 )
 
-from advlib import models
+from advlib import networks
 from advlib.attacks import fgsm, ifgsm, pgd
-from advlib.attacks.contract import frozen
+from advlib.attacks.attack import frozen
 from advlib.attacks.named import NAMED, settings
 
 STEPS = {"step": 0.06, "steps": 10}  # cross a ball of eps 0.3 from any start in it
@@ -190,7 +190,7 @@ def test_one_eps_an_image_bounds_the_random_start_too():
 @pytest.mark.parametrize("faulty", [False, True])
 @every_attack
 def test_model_and_inputs_are_left_as_they_were(attack, faulty):
-    network = models.build("shallow_cnn", classes=4, channels=2, size=8)
+    network = networks.build("shallow_cnn", classes=4, channels=2, size=8)
     model = Faulty(network).eval() if faulty else network
     images, labels = rand(3, 2, 8, 8), torch.arange(3)
     with untouched(model, images, labels):
@@ -202,7 +202,7 @@ def test_model_and_inputs_are_left_as_they_were(attack, faulty):
 
 
 def test_fgsm_puts_the_flags_back_when_the_model_raises():
-    model = Faulty(models.build("shallow_cnn", classes=4, channels=2, size=8)).eval()
+    model = Faulty(networks.build("shallow_cnn", classes=4, channels=2, size=8)).eval()
     model.calls = 1
     with pytest.raises(RuntimeError, match="out of memory"):
         fgsm(model, rand(3, 2, 8, 8), torch.arange(3), eps=0.1)
@@ -210,7 +210,7 @@ def test_fgsm_puts_the_flags_back_when_the_model_raises():
 
 
 def test_parameters_ask_for_no_gradient_during_an_attack():
-    model = models.build("shallow_cnn", classes=4, channels=2, size=8)
+    model = networks.build("shallow_cnn", classes=4, channels=2, size=8)
     asked = []
     model.register_forward_pre_hook(
         lambda module, _: asked.extend(p.requires_grad for p in module.parameters())
@@ -365,7 +365,7 @@ def test_stopping_gives_the_same_robust_accuracy():
 
 
 def trained_cnn_copy() -> nn.Module:
-    model = models.build("shallow_cnn", size=12, dropout=0.0)
+    model = networks.build("shallow_cnn", size=12, dropout=0.0)
     model.load_state_dict(trained_cnn()[0].state_dict())
     return model
 

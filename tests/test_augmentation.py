@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import v2 as transforms
 
-from advlib import models, training
+from advlib import networks, training
 from advlib.augmentation import (
     _warp,
     flip_and_shift,
@@ -75,7 +75,7 @@ def test_mixup_takes_images_and_labels_in_the_same_proportion():
 
 
 def test_manifold_mixup_mixes_one_forward_pass_at_the_named_layer():
-    model = models.build("shallow_cnn", size=8).eval()
+    model = networks.build("shallow_cnn", size=8).eval()
     images, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
     seen = {}
     layer = model.get_submodule("network.0")
@@ -94,7 +94,7 @@ def test_manifold_mixup_mixes_one_forward_pass_at_the_named_layer():
 
 
 def test_manifold_mixup_draws_among_its_layers():
-    model = models.build("shallow_cnn", size=8)
+    model = networks.build("shallow_cnn", size=8)
     prepare = manifold_mixup(classes=10, layers=["", "network.0"])
     images, labels = torch.rand(6, 1, 8, 8), torch.arange(6)
     same = [
@@ -109,7 +109,7 @@ def test_manifold_mixup_draws_among_its_layers():
     random_erasing(),
 ], ids=["mixup", "manifold mixup", "random erasing"])  # fmt: skip
 def test_a_network_learns_with_it(digits, prepare):
-    model = models.build("shallow_cnn", size=16)
+    model = networks.build("shallow_cnn", size=16)
     training.fit(model, digits.train, validation=digits.validation, epochs=12, prepare=prepare)
     assert not any(module._forward_hooks for module in model.modules())
     assert training._score(model, digits.validation)[1] > 0.8
@@ -153,7 +153,9 @@ def test_layers_that_are_none_are_named():
         manifold_mixup(classes=10, layers=[])
     prepare = manifold_mixup(classes=10, layers=["network.99"])
     with pytest.raises(ValueError, match=r"^layers: .*network\.99"):
-        applied(prepare, torch.rand(2, 1, 8, 8), torch.arange(2), model=models.build("shallow_cnn"))
+        applied(
+            prepare, torch.rand(2, 1, 8, 8), torch.arange(2), model=networks.build("shallow_cnn")
+        )
 
 
 NOTHING = {

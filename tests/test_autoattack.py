@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import guesses, linear, rand, seeded, small_cnn, trained_cnn, untouched
 
-from advlib import models
+from advlib import networks
 from advlib.attacks import autoattack, pgd
 
 
@@ -32,7 +32,7 @@ def test_the_generator_decides_and_the_global_state_stays():
 
 
 def test_model_and_inputs_are_left_as_they_were():
-    model = models.build("shallow_cnn", classes=4, channels=2, size=8)
+    model = networks.build("shallow_cnn", classes=4, channels=2, size=8)
     images, labels = rand(3, 2, 8, 8), torch.arange(3)
     with untouched(model, images, labels), torch.no_grad():
         found = autoattack(model, images, labels, eps=0.3, generator=seeded())

@@ -3,7 +3,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from advlib import cache, cost, models
+from advlib import cache, cost, networks
 from advlib.attacks import pgd
 from advlib.defenses import adversarial
 
@@ -23,8 +23,8 @@ class Slow(nn.Module):
 
 
 def test_the_slower_model_takes_longer_and_neither_is_changed():
-    fast = models.build("shallow_cnn")
-    slow = Slow(models.build("shallow_cnn"))
+    fast = networks.build("shallow_cnn")
+    slow = Slow(networks.build("shallow_cnn"))
     before = cache.digest(fast)
     images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
     taken = cost.step_seconds({"fast": fast, "slow": slow}, images, labels, rounds=2)
@@ -38,12 +38,12 @@ def test_slow_steps_are_timed_less_often(monkeypatch):
     monkeypatch.setattr(cost, "LONG", 0)
     monkeypatch.setattr(cost, "_wait", lambda _device: turns.append(1))
     images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
-    cost.step_seconds({"one": models.build("shallow_cnn")}, images, labels)
+    cost.step_seconds({"one": networks.build("shallow_cnn")}, images, labels)
     assert len(turns) == 2 * 4  # before and after the first turn and three counted ones
 
 
 def test_what_prepares_a_batch_is_timed_with_it():
-    model = models.build("shallow_cnn")
+    model = networks.build("shallow_cnn")
     images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
     attack = adversarial.fresh(partial(pgd, eps=0.1, step=0.02, steps=20))
     taken = cost.step_seconds(

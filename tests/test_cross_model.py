@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from advlib import augmentation, cache, models
+from advlib import augmentation, cache, networks
 from advlib.attacks import fgsm
 from advlib.data import Split, pixels
 from advlib.defenses import cross_model
@@ -61,10 +61,10 @@ def test_no_test_image_is_trained_on(digits, shallow):
 
 @pytest.mark.parametrize("same", [True, False], ids=["itself", "another"])
 def test_a_network_retrained_on_a_sources_images_withstands_them(digits, same):
-    source = models.build("shallow_cnn", size=16)
+    source = networks.build("shallow_cnn", size=16)
     options = {"epochs": 20, "patience": 20, "batch_size": 64, "optimizer": "adam"}
     fit(source, digits.train, validation=digits.validation, **options)
-    target = source if same else models.build("base_cnn", size=16, seed=3)
+    target = source if same else networks.build("base_cnn", size=16, seed=3)
     before = cache.digest(target)
     hardened = cross_model.harden(
         target, digits.train, source=source, epss=[0.1, 0.2], validation=digits.validation,

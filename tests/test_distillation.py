@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from toys import Surer, guesses, linear, rand, trained_cnn
 
-from advlib import models
+from advlib import networks
 from advlib.attacks import fgsm, losses, pgd
 from advlib.audit import zero_gradients
 from advlib.data import Split, pixels
@@ -18,7 +18,7 @@ RECIPE = {"epochs": 2, "batch_size": 50, "optimizer": "adam", "lr": 0.002}
 
 
 def new():
-    return models.build("shallow_cnn", size=16)
+    return networks.build("shallow_cnn", size=16)
 
 
 def test_temperature_divides_the_logits_and_keeps_the_guesses(digits, shallow):
@@ -47,7 +47,7 @@ def test_hard_labels_at_temperature_1_are_plain_training(digits):
     labels = digits.train.labels[:64]
     split = Split(torch.eye(64).view(64, 1, 8, 8), labels)
     sure = linear(200 * F.one_hot(labels, 10).float().T)  # knows each image by its lit pixel
-    untrained = models.build("shallow_cnn", size=8)
+    untrained = networks.build("shallow_cnn", size=8)
     plain = adversarial.harden(untrained, split, **RECIPE)
     student = distillation.harden(untrained, split, teacher=sure, temperature=1, **RECIPE)
     for name, value in plain.state_dict().items():

@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from advlib import cache, layers, models
+from advlib import cache, layers, networks
 from advlib.attacks import pgd
 from advlib.data import pixels
 from advlib.defenses import dominant_filters as df
 from advlib.records import paper_rows
 
-CNNS = tuple(models.CNN_FILTERS)
+CNNS = tuple(networks.CNN_FILTERS)
 
 
 def test_table_12_comes_out_of_the_papers_way_to_count():
@@ -19,7 +19,7 @@ def test_table_12_comes_out_of_the_papers_way_to_count():
     table = paper_rows("dominant_filters").query("table == '12'")
     off = {}
     for row in table.itertuples():
-        ours = round(100 * df.untrained_share(models.build(row.model), row.share), 2)
+        ours = round(100 * df.untrained_share(networks.build(row.model), row.share), 2)
         if ours != round(100 * row.value, 2):
             off[row.model, row.share] = (ours, round(100 * row.value, 2))
     assert off == {("base_cnn", 0.2): (12.82, 12.81), ("shallow_cnn", 0.5): (4.55, 4.54)}
@@ -27,7 +27,7 @@ def test_table_12_comes_out_of_the_papers_way_to_count():
 
 @pytest.mark.parametrize("name", CNNS)
 def test_untrained_share_is_what_split_freezes(name):
-    model = models.build(name)
+    model = networks.build(name)
     split = df.split(model, df.random_filters(model, 0.1, seed=0))
     trained = sum(p.numel() for p in split.parameters() if p.requires_grad)
     whole = sum(p.numel() for p in model.parameters())
@@ -37,7 +37,7 @@ def test_untrained_share_is_what_split_freezes(name):
 @pytest.mark.parametrize("name", CNNS)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_split_has_the_outputs_and_gradients_of_the_whole(name, layout):
-    model = models.build(name, seed=1).to(memory_format=layout)
+    model = networks.build(name, seed=1).to(memory_format=layout)
     filters = df.random_filters(model, 0.2, seed=1)
     split = df.split(model, filters)
     images, labels = torch.rand(6, 1, 28, 28), torch.arange(6)
@@ -52,7 +52,7 @@ def test_split_has_the_outputs_and_gradients_of_the_whole(name, layout):
 
 
 def test_split_gives_an_attack_the_whole_input_gradient():
-    model = models.build("dense_cnn", seed=2)
+    model = networks.build("dense_cnn", seed=2)
     split = df.split(model, df.random_filters(model, 0.1, seed=0))
     images, labels = torch.rand(4, 1, 28, 28), torch.arange(4)
     options = {"eps": 0.1, "step": 0.03, "steps": 3, "random_start": False}
@@ -62,7 +62,7 @@ def test_split_gives_an_attack_the_whole_input_gradient():
 
 
 def test_the_images_gradient_is_whole_even_while_the_filters_learn():
-    model = models.build("dense_cnn", seed=2)
+    model = networks.build("dense_cnn", seed=2)
     split = df.split(model, df.random_filters(model, 0.1, seed=0))
     images, labels = torch.rand(4, 1, 28, 28), torch.arange(4)
     split(images)  # one pass without their gradient must not linger
@@ -75,7 +75,7 @@ def test_the_images_gradient_is_whole_even_while_the_filters_learn():
 
 
 def test_no_gradient_goes_down_to_filters_that_are_not_trained():
-    model = models.build("base_cnn", seed=2)
+    model = networks.build("base_cnn", seed=2)
     split = df.split(model, df.random_filters(model, 0.1, seed=0))
     handed = []
     split.network[3].register_full_backward_hook(lambda _m, _i, out: handed.append(out[0]))
@@ -114,7 +114,7 @@ def test_hardening_moves_the_chosen_filters_and_the_head_alone(digits, shallow):
 
 
 def test_merge_gives_back_the_trained_network():
-    model = models.build("dense_cnn")
+    model = networks.build("dense_cnn")
     split = df.split(model, df.random_filters(model, 0.2, seed=0))
     with torch.no_grad():
         for parameter in split.parameters():
@@ -126,7 +126,7 @@ def test_merge_gives_back_the_trained_network():
 
 
 def test_effects_are_the_change_after_the_relu():
-    model = models.build("base_cnn", seed=5)
+    model = networks.build("base_cnn", seed=5)
     before, after = torch.rand(7, 1, 28, 28), torch.rand(7, 1, 28, 28)
     moved = df.effects(model, before, after, batch_size=3)
     assert {name: tuple(t.shape) for name, t in moved.items()} == {

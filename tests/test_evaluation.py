@@ -1,104 +1,123 @@
-from functools import partial
+"""From networks to outcomes: each protocol shows the images that its name says."""
 
 import pytest
 import torch
-from torch import nn
+from toys import Fixed, Surer
 
-from advlib import evaluation
-from advlib.attacks import fgsm, pgd
+from advlib.attacks import Attack, craft, fgsm, jsma, pgd
 from advlib.data import Split, pixels
+from advlib.evaluation import Subject, evaluate
+from advlib.networks import build
+from advlib.predictions import correct
+
+PGD = Attack("PGD", pgd, eps=0.3, step=0.05, steps=10)
+WEAK = Attack("PGD", pgd, eps=0.05, step=0.01, steps=10, random_start=False)
 
 
-class Fixed(nn.Module):
-    """A model whose logits for image i are row i of a table; the image's first pixel tells i."""
-
-    def __init__(self, table):
-        super().__init__()
-        self.table = nn.Parameter(torch.tensor(table))
-
-    def forward(self, images):
-        return self.table[(images[:, 0, 0, 0] * 255).round().long()]
+def first(split, count):
+    return Split(*(part[:count] for part in split))
 
 
-@pytest.fixture
-def known():
-    model = Fixed([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0], [2.0, 3.0, 1.0], [1.0, 2.0, 3.0]]).eval()
-    images = torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1)
-    return model, Split(images, torch.tensor([0, 1, 0, 0]))
+def by_protocol(outcomes):
+    return {(o.attack.name if o.attack else "none", o.protocol): o.right for o in outcomes}
 
 
-def test_correct_top_k_and_confusion_by_hand(known):
-    model, split = known
-    assert evaluation.correct(model, split).tolist() == [True, True, False, False]
-    assert evaluation.top_k(model, split, 2).tolist() == [True, True, True, False]
-    assert evaluation.top_k(model, split, 3).all()
-    assert evaluation.confusion(model, split).tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
-
-
-@pytest.mark.parametrize("k", [0, 4])
-def test_top_k_refuses_more_classes_than_there_are(known, k):
-    with pytest.raises(ValueError, match="^k: "):
-        evaluation.top_k(*known, k)
-
-
-def test_protocols_tell_the_models_apart(digits, shallow):
-    """A blind model: white-box gradients are nothing, static images still do not touch it."""
-    split = Split(*(part[:50] for part in digits.test))
-    attack = partial(pgd, eps=0.3, step=0.05, steps=10)
-    white = evaluation.under_attack(shallow, split, attack, protocol="white-box")
-    static = evaluation.under_attack(shallow, split, attack, protocol="static", undefended=shallow)
-    assert white.float().mean() < 0.2
-    assert static.float().mean() <= 0.2
+def test_each_protocol_attacks_whom_it_says(digits, shallow):
+    """The network under test answers 0 whatever it is shown: only the images' source can matter."""
+    split = first(digits.test, 50)
+    stranger = build("shallow_cnn", size=16, seed=5)
     blind = Fixed([[1.0] + [0.0] * 9] * 256).eval()
-    shown = evaluation.under_attack(blind, split, attack, protocol="static", undefended=shallow)
-    assert torch.equal(shown, split.labels == 0)
+    shown = []
+    blind.register_forward_pre_hook(lambda model, inputs: shown.append(inputs[0].clone()))
+    subject = Subject(
+        blind, "blind", undefended=shallow, stranger=stranger, untricked=shallow, seed=3
+    )
+    protocols = ["clean", "noise", "transfer", "static", "adaptive"]
+    outcomes = evaluate([subject], split, [PGD], protocols)
+    assert [o.protocol for o in outcomes] == protocols
+    assert all(torch.equal(o.right, split.labels == 0) for o in outcomes)
+    clean, noise, transfer, static, adaptive = shown
+    assert torch.equal(clean, pixels(split.images))
+    inside = (clean > 0.31) & (clean < 0.69)
+    assert set((noise - clean)[inside].abs().mul(100).round().tolist()) <= {30.0}
+    assert torch.equal(transfer, craft(stranger, split, PGD, seed=3).images)
+    assert torch.equal(static, craft(shallow, split, PGD, seed=3).images)
+    assert torch.equal(adaptive, static)
 
 
-def test_white_box_early_stop_gives_the_plain_answer(digits, shallow):
-    split = Split(*(part[:100] for part in digits.test))
-    attack = partial(pgd, eps=0.05, step=0.01, steps=10, random_start=False)
-    stopped = evaluation.under_attack(shallow, split, attack, protocol="white-box")
-    made = attack(shallow, pixels(split.images), split.labels)
-    plain = evaluation.correct(shallow, Split(made, split.labels))
+def test_white_box_attacks_the_network_itself(digits, shallow):
+    split = first(digits.test, 50)
+    subject = Subject(shallow, "shallow_cnn", undefended=build("shallow_cnn", size=16))
+    found = by_protocol(evaluate([subject], split, [PGD], ["static", "white-box"], seed=0))
+    assert found["PGD", "white-box"].float().mean() < 0.2
+    assert found["PGD", "static"].float().mean() > 0.3
+
+
+def test_an_early_stop_gives_the_plain_answer(digits, shallow):
+    split = first(digits.test, 100)
+    (outcome,) = evaluate([Subject(shallow, "shallow_cnn")], split, [WEAK], ["white-box"])
+    plain = correct(shallow, craft(shallow, split, WEAK))
     assert 0.2 < plain.float().mean() < 0.95  # else the comparison says nothing
-    assert not (stopped & ~plain).any()
-    assert (stopped != plain).sum() <= 1
+    assert not (outcome.right & ~plain).any()
+    assert (outcome.right != plain).sum() <= 1
 
 
-def test_craft_is_the_attack_batch_by_batch(digits, shallow):
-    split = Split(*(part[:60] for part in digits.test))
-    made = evaluation.craft(shallow, split, partial(fgsm, eps=0.1), batch_size=25)
-    assert torch.equal(made.labels, split.labels)
-    whole = fgsm(shallow, pixels(split.images), split.labels, eps=0.1)
-    torch.testing.assert_close(made.images, whole)
+@pytest.mark.parametrize("gradient", ["float32", "clipped"])
+def test_a_gradient_that_vanishes_leaves_a_sure_network_unharmed(digits, shallow, gradient):
+    split = first(digits.test, 50)
+    attack = Attack("FGSM", fgsm, eps=0.2)
+    subject = Subject(Surer(shallow, 1e4), "surer")
+    (clean,) = evaluate([subject], split, protocols=["clean"])
+    (exact,) = evaluate([subject], split, [attack], ["white-box"])
+    (blind,) = evaluate([subject], split, [attack], ["white-box"], gradient=gradient)
+    assert torch.equal(blind.right, clean.right)
+    assert exact.right.float().mean() < 0.3
+    assert (exact.gradient, blind.gradient, clean.gradient) == ("exact", gradient, "none")
 
 
-def test_craft_follows_its_seed(digits, shallow):
-    split = Split(*(part[:20] for part in digits.test))
-    attack = partial(pgd, eps=0.1, step=0.01, steps=1)
-    one, again, other = (evaluation.craft(shallow, split, attack, seed=s).images for s in (1, 1, 2))
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
+def test_outcomes_say_whose_they_are(digits, shallow):
+    split = first(digits.test, 10)
+    subject = Subject(
+        shallow, "shallow_cnn", defense="none", seed=4, undefended=shallow, columns={"share": 0.1}
+    )
+    attacks = [Attack("fgsm", fgsm, eps=0.1), Attack("jsma", jsma, gamma=0.02)]
+    outcomes = evaluate([subject], split, attacks, ["clean", "static", "white-box"])
+    assert [(o.columns["attack"], o.columns["protocol"], o.columns["eps"]) for o in outcomes] == [
+        ("none", "clean", None), ("fgsm", "static", 0.1), ("fgsm", "white-box", 0.1),
+        ("jsma", "static", None), ("jsma", "white-box", None),
+    ]  # fmt: skip
+    assert {(o.columns["model"], o.columns["seed"], o.columns["share"]) for o in outcomes} == {
+        ("shallow_cnn", 4, 0.1)
+    }
+    assert all(o.right.dtype == torch.bool and len(o.right) == 10 for o in outcomes)
+
+
+def test_the_seed_is_the_subject_s_own_unless_it_is_given(digits, shallow):
+    split = first(digits.test, 30)
+    one_step = Attack("PGD", pgd, eps=0.3, step=0.1, steps=1)
+    subjects = [Subject(shallow, "a", seed=seed, undefended=shallow) for seed in (1, 2)]
+    images = [craft(shallow, split, one_step, seed=seed).images for seed in (1, 2)]
+    assert not torch.equal(*images)
+    own = evaluate(subjects, split, [one_step], ["static"])
+    given = evaluate(subjects, split, [one_step], ["static"], seed=1)
+    expected = [correct(shallow, Split(made, split.labels)) for made in images]
+    assert all(torch.equal(o.right, e) for o, e in zip(own, expected, strict=True))
+    assert all(torch.equal(o.right, expected[0]) for o in given)
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
-    [({"protocol": "black-box"}, "protocol"), ({"protocol": "static"}, "undefended")],
+    ("options", "says"),
+    [
+        ({"protocols": ["whitebox"]}, "^protocol: .*white-box"),
+        ({"protocols": ["static"]}, "^undefended: static needs it"),
+        ({"protocols": ["transfer"]}, "^stranger: transfer needs it"),
+        ({"protocols": ["adaptive"]}, "^untricked: adaptive needs it"),
+        ({"gradient": "flaot32", "protocols": ["white-box"]}, "^gradient: .*float32"),
+        ({"gradient": "float32", "protocols": ["white-box"]}, "^gradient: jsma climbs no loss"),
+        ({"protocols": ["noise"]}, "^attacks: noise takes their eps, and jsma has none"),
+    ],
 )
-def test_impossible_protocols_are_named(digits, shallow, options, named):
-    with pytest.raises(ValueError, match=f"^{named}: "):
-        evaluation.under_attack(shallow, digits.test, fgsm, **options)
-
-
-def test_wilson_is_the_textbook_interval():
-    low, high = evaluation.wilson(45, 50)  # Wilson 1927: (0.7864, 0.9565)
-    assert (low, high) == (pytest.approx(0.7864, abs=5e-5), pytest.approx(0.9565, abs=5e-5))
-
-
-def test_mean_interval_is_students():
-    low, high = evaluation.mean_interval([0.5, 0.4, 0.6])
-    half = 4.302653 * 0.1 / 3**0.5  # t(0.975, 2) times the standard error
-    assert (low, high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
-    assert evaluation.mean_interval([0.9, 0.8, 1.0])[1] == 1  # a share reaches no further
-    assert evaluation.mean_interval([0.5, 0.5]) == (0.5, 0.5)
-    assert all(v != v for v in evaluation.mean_interval([0.5]))
+def test_what_cannot_be_evaluated_is_named_before_anything_runs(shallow, options, says):
+    nothing = Split(torch.zeros(0), torch.zeros(0))  # would fail if it were looked at
+    with pytest.raises(ValueError, match=says):
+        evaluate([Subject(shallow, "a")], nothing, [Attack("jsma", jsma)], **options)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from toys import Faulty, guesses, linear, rand, small_cnn, trained_cnn, untouched
 
-from advlib import models
+from advlib import networks
 from advlib.attacks import jsma
 from advlib.attacks.jsma import EDGE, MODES, OUTPUTS, best_pair, best_single
 
@@ -252,7 +252,7 @@ def test_neither_order_nor_company_matters(attack):
 @pytest.mark.parametrize("faulty", [False, True])
 @every_still_mode
 def test_model_and_inputs_are_left_as_they_were(attack, faulty):
-    network = models.build("shallow_cnn", classes=4, channels=2, size=8)
+    network = networks.build("shallow_cnn", classes=4, channels=2, size=8)
     model = Faulty(network).eval() if faulty else network
     images, labels = rand(3, 2, 8, 8), torch.arange(3)
     with untouched(model, images, labels), torch.no_grad():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from advlib import models, records
+from advlib import networks, records
 from advlib.attacks import fgsm, pgd
 from advlib.data import Split
 from advlib.evaluation import correct, craft, mean_interval
@@ -130,7 +130,7 @@ def test_the_nearest_protocol_is_the_one_that_meets_the_papers_figures():
 def test_judging_adds_a_row_for_each_attack_and_protocol(digits):
     run = records.Run("dominant_filters", GIVEN)
     split = Split(*(part[:20] for part in digits.test))
-    network, base = (models.build("shallow_cnn", size=16, seed=s) for s in (0, 1))
+    network, base = (networks.build("shallow_cnn", size=16, seed=s) for s in (0, 1))
     attack = functools.partial(fgsm, eps=0.1)
     run.judge("5", network, split, {"FGSM": attack}, undefended=base, seed=3, defense="dominant")
     told = run.rows.set_index("protocol")
@@ -145,7 +145,7 @@ def test_judging_adds_a_row_for_each_attack_and_protocol(digits):
 def test_networks_with_one_undefended_network_are_shown_the_same_static_images(digits):
     run = records.Run("dominant_filters", GIVEN)
     split = Split(*(part[:20] for part in digits.test))
-    network, base = (models.build("shallow_cnn", size=16, seed=s) for s in (0, 1))
+    network, base = (networks.build("shallow_cnn", size=16, seed=s) for s in (0, 1))
     attack = functools.partial(pgd, eps=0.1, step=0.05, steps=2)
     run.judge("5", network, split, {"PGD": attack}, undefended=base, seed=3, attack_seed=7)
     right = correct(network, craft(base, split, attack, seed=7)).float().mean().item()

@@ -5,13 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from advlib import models, training
+from advlib import networks, training
 from advlib.data import Split
 from advlib.evaluation import correct
 
 
 def test_fit_learns_and_keeps_the_best_epoch(digits):
-    model = models.build("shallow_cnn", size=16)
+    model = networks.build("shallow_cnn", size=16)
     curves = training.fit(
         model, digits.train, validation=digits.validation, epochs=6, batch_size=32, seed=1
     )
@@ -23,7 +23,7 @@ def test_fit_learns_and_keeps_the_best_epoch(digits):
 
 
 def test_patience_stops_training(digits):
-    model = models.build("shallow_cnn", size=16)
+    model = networks.build("shallow_cnn", size=16)
     curves = training.fit(
         model, digits.train, validation=digits.validation, epochs=50, patience=1, lr=1e-12
     )
@@ -33,7 +33,7 @@ def test_patience_stops_training(digits):
 def test_the_same_call_gives_the_same_bits(digits, tmp_path, monkeypatch):
     def train(seed, folder):
         monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / folder))
-        model = models.build("shallow_cnn", size=16)
+        model = networks.build("shallow_cnn", size=16)
         training.fit(model, digits.train, epochs=1, seed=seed)
         return model.network[0].weight.clone()
 
@@ -43,7 +43,7 @@ def test_the_same_call_gives_the_same_bits(digits, tmp_path, monkeypatch):
 
 def test_an_identical_call_is_reused(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path))
-    first, second = (models.build("shallow_cnn", size=16) for _ in range(2))
+    first, second = (networks.build("shallow_cnn", size=16) for _ in range(2))
     training.fit(first, digits.train, epochs=1)
     (entry,) = (tmp_path / "fit").glob("*.safetensors")
     made = entry.stat().st_mtime_ns
@@ -55,21 +55,21 @@ def test_an_identical_call_is_reused(digits, tmp_path, monkeypatch):
 def test_training_leaves_the_global_random_state_alone(digits):
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    training.fit(models.build("shallow_cnn", size=16), digits.train, epochs=1, seed=9)
+    training.fit(networks.build("shallow_cnn", size=16), digits.train, epochs=1, seed=9)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_soft_labels_that_are_hard_teach_the_same(digits):
     hard = digits.train
     soft = Split(hard.images, F.one_hot(hard.labels, 10).float())
-    models_ = [models.build("shallow_cnn", size=16) for _ in range(2)]
+    models_ = [networks.build("shallow_cnn", size=16) for _ in range(2)]
     for model, split in zip(models_, (hard, soft), strict=True):
         training.fit(model, split, epochs=1)
     torch.testing.assert_close(models_[0].network[0].weight, models_[1].network[0].weight)
 
 
 def test_groups_set_the_learning_rate_of_a_prefix(digits):
-    model = models.build("shallow_cnn", size=16)
+    model = networks.build("shallow_cnn", size=16)
     before = copy.deepcopy(model)
     training.fit(model, digits.train, epochs=1, optimizer="sgd", groups={"network.0": {"lr": 0.0}})
     assert torch.equal(model.network[0].weight, before.network[0].weight)
@@ -77,7 +77,7 @@ def test_groups_set_the_learning_rate_of_a_prefix(digits):
 
 
 def test_parameters_without_a_gradient_are_not_trained(digits):
-    model = models.build("shallow_cnn", size=16)
+    model = networks.build("shallow_cnn", size=16)
     model.network[4].requires_grad_(False)
     before = model.network[4].weight.clone()
     training.fit(model, digits.train, epochs=1)
@@ -107,7 +107,7 @@ def test_a_plateau_lowers_the_rate_after_its_patience(digits):
         return images, labels
 
     training._fit(
-        models.build("shallow_cnn", size=16), digits.train, epochs=6, validation=contrary,
+        networks.build("shallow_cnn", size=16), digits.train, epochs=6, validation=contrary,
         batch_size=100, optimizer="adam", lr=0.001, groups={}, schedule="constant",
         plateau=(1e-8, 1), patience=None, prepare=note, replays=1, dropout=True, seed=0,
     )  # fmt: skip
@@ -125,7 +125,7 @@ def test_replays_show_each_batch_several_times_in_a_row(digits):
         return images, labels
 
     few = Split(*(part[:50] for part in digits.train))
-    model = models.build("shallow_cnn", size=16)
+    model = networks.build("shallow_cnn", size=16)
     curves = training._fit(
         model, few, epochs=2, validation=None, batch_size=20, optimizer="sgd", lr=0.01, groups={},
         schedule="constant", plateau=None, patience=None, prepare=note, replays=3, dropout=True,
@@ -154,4 +154,6 @@ def test_replays_show_each_batch_several_times_in_a_row(digits):
 )
 def test_impossible_options_are_named(digits, options, named):
     with pytest.raises(ValueError, match=f"^{named}: "):
-        training.fit(models.build("shallow_cnn", size=16), digits.train, **{"epochs": 1} | options)
+        training.fit(
+            networks.build("shallow_cnn", size=16), digits.train, **{"epochs": 1} | options
+        )

@@ -6,5 +6,6 @@ from advlib.attacks.bpda import bpda
 from advlib.attacks.crafting import craft
 from advlib.attacks.gradient import fgsm, ifgsm, pgd
 from advlib.attacks.jsma import jsma
+from advlib.attacks.square import square
 
-__all__ = ["Attack", "autoattack", "bpda", "craft", "fgsm", "ifgsm", "jsma", "pgd"]
+__all__ = ["Attack", "autoattack", "bpda", "craft", "fgsm", "ifgsm", "jsma", "pgd", "square"]

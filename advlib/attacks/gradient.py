@@ -142,28 +142,39 @@ def _attack(
             if random_start:
                 noise = _uniform(start.shape, generator, start.device)
                 start = (start + noise * eps[todo]).clamp_(low, high)
-            found = _climb(
-                model, start, goal, low, high, ascent[todo], steps, targeted, stop_when_wrong, loss
-            )
+            found = climb(
+                model, start, goal, low, high, ascent[todo], steps, loss=loss, targeted=targeted,
+                stop_when_wrong=stop_when_wrong,
+            )  # fmt: skip
             adversarial[todo] = found
             if run + 1 < restarts:
                 todo = todo[_resists(_logits(model, found), goal, targeted)]
     return adversarial
 
 
-def _climb(
+def climb(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goals: Tensor,
     lower: Tensor,
     upper: Tensor,
-    ascent: Tensor,
+    ascent: float | Tensor,
     steps: int,
-    targeted: bool,
-    stop_when_wrong: bool,
+    *,
     loss: losses.Loss,
+    targeted: bool = False,
+    stop_when_wrong: bool = False,
 ) -> Tensor:
-    """Take `steps` sign-gradient steps from `images`, each clamped to [lower, upper]."""
+    """Take `steps` sign-gradient steps from `images`, each clamped to [lower, upper].
+
+    The step that all attacks here share, and the objectives of training that look for images of
+    their own. The model is in evaluation mode and asks for no parameter's gradient (see `frozen`).
+
+    Args:
+        goals: what the loss takes: labels int64 [N], or probabilities float32 [N, K].
+        ascent: length of a step in pixel units, negative to descend; a number, or [N, 1, 1, 1].
+        targeted, stop_when_wrong: as for `pgd`; the goals are labels then.
+    """
     result = images.clone()
     rows = torch.arange(len(images), device=images.device)  # of `result`, still being attacked
     for done in range(1, steps + 1):
@@ -171,17 +182,17 @@ def _climb(
             break
         images = images.detach().requires_grad_()
         logits = model(images).float()  # autocast may have made it bfloat16
-        (gradient,) = torch.autograd.grad(logits, images, loss(logits.detach(), labels))
+        (gradient,) = torch.autograd.grad(logits, images, loss(logits.detach(), goals))
         images = images.detach()
         moved = gradient.sign_().mul_(ascent).add_(images).clamp_(lower, upper)
         if stop_when_wrong:
-            resists = _resists(logits.detach(), labels, targeted)
+            resists = _resists(logits.detach(), goals, targeted)
             moved = torch.where(resists.view(-1, 1, 1, 1), moved, images)
             if done % _stride(images.device) == 0:
                 result[rows] = moved
                 (left,) = resists.nonzero(as_tuple=True)  # how many: here the device is waited for
-                rows, moved, labels, lower, upper, ascent = (
-                    t.index_select(0, left) for t in (rows, moved, labels, lower, upper, ascent)
+                rows, moved, goals, lower, upper, ascent = (
+                    t.index_select(0, left) for t in (rows, moved, goals, lower, upper, ascent)
                 )
         images = moved
     result[rows] = images

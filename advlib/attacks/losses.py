@@ -46,3 +46,12 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     label = labels[:, None]
     best = logits.scatter(1, label, -torch.inf).argmax(1, keepdim=True)
     return torch.zeros_like(logits).scatter_(1, best, 1.0).scatter_(1, label, -1.0)
+
+
+@versioned("divergence", 1)
+def divergence(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """The gradient of the Kullback-Leibler divergence from `probabilities` float32 [N, K].
+
+    What TRADES climbs: the images on which the network says something else than on the originals.
+    """
+    return logits.softmax(1) - probabilities

@@ -17,11 +17,11 @@ from distributed import Client, Nanny, Scheduler, SpecCluster, as_completed
 from distributed.scheduler import KilledWorker
 from upath import UPath
 
-from advlib.attacks.contract import check_count
 from advlib.batch import Job, store
 from advlib.batch.job import TOPIC, JobError, task
 from advlib.batch.order import ordered
 from advlib.batch.progress import Progress
+from advlib.checks import check_count
 
 RESENT = 3  # times that a job is sent again which lost its workers before it began
 OWN = {  # of a cluster started here

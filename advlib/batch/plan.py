@@ -14,8 +14,10 @@ from typing import Any
 import nbformat
 import yaml
 
-from advlib import cache, data, parameters, records
+from advlib import cache, data, parameters
 from advlib.batch import Job
+from advlib.papers import paper_files
+from advlib.source import source_digest
 
 
 def studies(notebooks: Path = Path("notebooks")) -> dict[str, Path]:
@@ -130,8 +132,8 @@ class _Study:
 
 def _read(notebook: Path) -> _Study:
     cells = source(notebook)
-    code = [cache.source_digest(module) for module in _imported(cells)]
-    fixed = cache.digest([cells, code, records.paper_files(notebook.stem)])
+    code = [source_digest(module) for module in _imported(cells)]
+    fixed = cache.digest([cells, code, paper_files(notebook.stem)])
     return _Study(notebook, parameters.schema(notebook), fixed, {})
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from advlib.cache import versioned
 from advlib.data import Split
-from advlib.layers import convolutions
+from advlib.networks.layers import convolutions
 from advlib.training import Hardened, Recipe, fit
 
 # Modules in which each channel keeps to itself.

@@ -1,1 +1,25 @@
-"""The papers' tables (tables.csv) and claims (claims.toml), a folder a study, as package data."""
+"""The papers' own tables and claims, as data: a folder for each study."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import pandas as pd
+
+from advlib.records import ordered
+
+
+def paper_files(study: str) -> dict[str, str]:
+    """The texts in advlib/papers/STUDY by file name: the paper's tables and its claims."""
+    folder = resources.files("advlib.papers").joinpath(study)
+    return {f.name: f.read_text() for f in folder.iterdir()} if folder.is_dir() else {}
+
+
+def paper_rows(study: str) -> pd.DataFrame:
+    """The figures that the paper prints, as rows (`value` as a share, not in percent).
+
+    They have the columns of a run's rows, but for those that only a run has.
+    """
+    with resources.files("advlib.papers").joinpath(study, "tables.csv").open() as file:
+        rows = pd.read_csv(file, dtype={"table": str}, keep_default_na=False, na_values=[""])
+    return ordered(rows)

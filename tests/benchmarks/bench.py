@@ -21,6 +21,7 @@ import foolbox
 import numpy as np
 import torch
 import torchattacks
+from advlib.attacks.contract import frozen
 from art.attacks.evasion.adversarial_patch.adversarial_patch_pytorch import (
     AdversarialPatchPyTorch,
 )
@@ -33,9 +34,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as v2
 
-from advlib import augmentation, cache, data, models
+from advlib import augmentation, cache, data, networks
 from advlib.attacks import jsma, pgd
-from advlib.attacks.contract import frozen
 from advlib.attacks.jsma import EDGE, best_pair, saliency
 from advlib.attacks.patch import pasted, train_patch
 from advlib.cost import step_seconds
@@ -103,7 +103,7 @@ def trained() -> tuple[data.Dataset, nn.Module]:
     found = (data.root() / data.DOWNLOADS["mnist"].folder).is_dir()
     sizes = {"train": 20_000, "test": 1000} if found else {}
     dataset = data.load("mnist" if found else "digits", device=DEVICE, **sizes)
-    model = models.build("base_cnn").to(DEVICE)
+    model = networks.build("base_cnn").to(DEVICE)
     fit(model, dataset.train, epochs=3 if found else 20)
     return dataset, model
 
@@ -172,7 +172,7 @@ def robust_accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[C
 def training_steps(dataset: data.Dataset) -> list[Case]:
     """A step of fine-tuning 10 % of the filters against one of the whole network."""
     images, labels = data.pixels(dataset.train.images[:128]), dataset.train.labels[:128]
-    model = models.build("dense_cnn").to(DEVICE)
+    model = networks.build("dense_cnn").to(DEVICE)
     split = dominant_filters.split(model, dominant_filters.random_filters(model, 0.1, seed=0))
     cases = []
     for precision, bfloat16 in (("float32", False), ("autocast", True)):
@@ -186,7 +186,7 @@ def training_steps(dataset: data.Dataset) -> list[Case]:
 def trained_resnet() -> tuple[nn.Module, Tensor, Tensor]:
     """ResNet-18 trained briefly on the digits as 3x32x32 images; test images and labels."""
     digits = data.load("digits", size=32, channels=3, device=DEVICE)
-    model = models.build("resnet18", channels=3, size=32).to(DEVICE)
+    model = networks.build("resnet18", channels=3, size=32).to(DEVICE)
     fit(model, digits.train, epochs=4, batch_size=64, optimizer="adam")
     return model, data.pixels(digits.test.images), digits.test.labels
 
@@ -275,7 +275,7 @@ def altered_epoch(photos: Tensor, labels: Tensor, count: int = 5000) -> Case:
     images = photos.mul(255).to(torch.uint8).repeat(copies, 1, 1, 1)[:count]
     train = data.Split(images, labels.repeat(copies)[:count])
     twice = data.Split(*(torch.cat([part, part]) for part in train))
-    model = models.build("cifar_conv", channels=3, size=32).to(DEVICE)
+    model = networks.build("cifar_conv", channels=3, size=32).to(DEVICE)
     seeds = itertools.count()  # what was trained before is not trained again
 
     def ours() -> None:
@@ -295,7 +295,7 @@ def augmented_epoch(photos: Tensor, labels: Tensor, count: int = 256) -> Case:
     Milliseconds an image. The loop's worker processes augment image by image with torchvision.
     """
     train = data.Split(photos[:count].mul(255).to(torch.uint8), labels[:count])
-    model = models.build("resnet50", channels=3, size=32).to(DEVICE)
+    model = networks.build("resnet50", channels=3, size=32).to(DEVICE)
     seeds = itertools.count()  # what was trained before is not trained again
     change = transforms.Compose(
         [
@@ -311,7 +311,7 @@ def augmented_epoch(photos: Tensor, labels: Tensor, count: int = 256) -> Case:
         pairs, 128, shuffle=True, num_workers=os.cpu_count() or 1, persistent_workers=True,
         collate_fn=functools.partial(augmented_batch, change=change),
     )  # fmt: skip
-    peer = models.build("resnet50", channels=3, size=32).to(DEVICE)
+    peer = networks.build("resnet50", channels=3, size=32).to(DEVICE)
     peer = peer.to(memory_format=torch.contiguous_format).train()
     descent = torch.optim.Adam(peer.parameters())
 
@@ -357,9 +357,9 @@ def trained_patch(size: int = 48, steps: int = 30, batch: int = 16) -> tuple[Cas
         learned, others = photos.train.images[: batch * 10], photos.validation.images[:100]
     else:
         learned, others = torch.randint(256, (2, batch * 10, 3, 224, 224), dtype=torch.uint8)
-    model = models.build(
+    model = networks.build(
         "torchvision:mobilenet_v2", classes=1000, channels=3, size=224,
-        weights=str(file) if file.is_file() else "", **models.IMAGENET,
+        weights=str(file) if file.is_file() else "", **networks.IMAGENET,
     ).to(DEVICE)  # fmt: skip
     target, seeds, made = 859, itertools.count(), {}  # toaster; what was trained is not reused
     classifier = PyTorchClassifier(

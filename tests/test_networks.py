@@ -3,29 +3,29 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from advlib import layers, models
+from advlib import layers, networks
 
 
 def test_base_cnn_is_the_papers_table_1():
-    table = models.summary(models.build("base_cnn"))
+    table = networks.summary(networks.build("base_cnn"))
     assert table["parameters"].sum() == 120_042
     counted = table[table["parameters"] > 0]
     assert counted["layer"].tolist() == ["Conv2d", "Conv2d", "Linear", "Linear"]
     assert counted["parameters"].tolist() == [832, 18_496, 100_384, 330]
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize("name", networks.NAMES)
 def test_every_network_maps_pixels_to_logits(name):
-    model = models.build(name, classes=7, channels=3, size=32)
+    model = networks.build(name, classes=7, channels=3, size=32)
     with torch.no_grad():
         assert model(torch.rand(2, 3, 32, 32)).shape == (2, 7)
     assert not model.training
     assert isinstance(model[0], layers.Normalize)
 
 
-@pytest.mark.parametrize("name", models.RESNETS)
+@pytest.mark.parametrize("name", networks.RESNETS)
 def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
-    network = models.build(name, channels=3, size=32).network
+    network = networks.build(name, channels=3, size=32).network
     reference = getattr(torchvision.models, name)(num_classes=10)
     shapes, expected = (
         {key: tuple(value.shape) for key, value in net.state_dict().items()}
@@ -34,7 +34,7 @@ def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
     assert expected.pop("conv1.weight") == (64, 3, 7, 7)
     assert shapes.pop("conv1.weight") == (64, 3, 3, 3)
     assert shapes == expected
-    narrow = models.build(name, channels=3, size=32, width=8).network
+    narrow = networks.build(name, channels=3, size=32, width=8).network
     counts = [sum(p.numel() for p in net.parameters()) for net in (narrow, network)]
     assert 1 / 70 < counts[0] / counts[1] < 1 / 50  # nearly as the square of the width
     strides = [layer.stride for layer in layers.convolutions(narrow).values()]
@@ -50,27 +50,27 @@ def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
     ],
 )  # fmt: skip
 def test_the_other_networks_have_their_known_size(name, size, channels, millions):
-    model = models.build(name, channels=channels, size=size)
+    model = networks.build(name, channels=channels, size=size)
     count = sum(p.numel() for p in model.parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.006)
 
 
 def test_a_wide_resnet_28_10_has_25_convolutions_and_halves_twice():
-    convs = list(layers.convolutions(models.build("wide_resnet28_10", channels=3)).values())
+    convs = list(layers.convolutions(networks.build("wide_resnet28_10", channels=3)).values())
     assert len([c for c in convs if c.kernel_size == (3, 3)]) == 25
     assert [c.out_channels for c in convs][-1] == 640
     assert sum(c.stride == (2, 2) for c in convs) == 4  # two, and their shortcuts
 
 
 def test_mobilenet_keeps_four_pixels_of_thirty_two():
-    model = models.build("mobilenet_v2", channels=3, size=32)
+    model = networks.build("mobilenet_v2", channels=3, size=32)
     with torch.no_grad():
         assert model.network.features(torch.rand(1, 3, 32, 32)).shape[2:] == (4, 4)
 
 
 @pytest.mark.parametrize("name", ["torchvision:squeezenet1_0", "timm:legacy_xception"])
 def test_a_librarys_network_is_unchanged_behind_the_normalisation(name):
-    model = models.build(name, classes=7, channels=3, size=71, **models.IMAGENET)
+    model = networks.build(name, classes=7, channels=3, size=71, **networks.IMAGENET)
     library, _, which = name.partition(":")
     reference = (
         torchvision.models.get_model(which, num_classes=7)
@@ -79,30 +79,30 @@ def test_a_librarys_network_is_unchanged_behind_the_normalisation(name):
     )
     reference.load_state_dict(model.network.state_dict())
     images = torch.rand(2, 3, 71, 71)
-    mean, std = (torch.tensor(models.IMAGENET[what]).view(3, 1, 1) for what in ("mean", "std"))
+    mean, std = (torch.tensor(networks.IMAGENET[what]).view(3, 1, 1) for what in ("mean", "std"))
     with torch.no_grad():
         found, expected = model(images), reference.eval()((images - mean) / std)
     torch.testing.assert_close(found, expected)
 
 
 def test_weights_come_from_a_file(tmp_path):
-    origin = models.build("base_cnn", seed=5)
+    origin = networks.build("base_cnn", seed=5)
     file = tmp_path / "base.safetensors"
     save_file({k: v.contiguous() for k, v in origin.network.state_dict().items()}, file)
-    loaded = models.build("base_cnn", weights=str(file))
+    loaded = networks.build("base_cnn", weights=str(file))
     images = torch.rand(2, 1, 28, 28)
     with torch.no_grad():
         assert torch.equal(loaded(images), origin(images))
     with pytest.raises(ValueError, match=r"^weights: .*base\.safetensors is not for dense_cnn: "):
-        models.build("dense_cnn", weights=str(file))
+        networks.build("dense_cnn", weights=str(file))
     file.write_bytes(b"\x80pickled")
     with pytest.raises(ValueError, match=r"^weights: .*base\.safetensors is no safetensors file"):
-        models.build("base_cnn", weights=str(file))
+        networks.build("base_cnn", weights=str(file))
 
 
 def test_normalisation_is_the_first_layer():
-    plain = models.build("shallow_cnn", channels=3, seed=4)
-    shifted = models.build("shallow_cnn", channels=3, seed=4, mean=(0.5, 0.4, 0.3), std=0.25)
+    plain = networks.build("shallow_cnn", channels=3, seed=4)
+    shifted = networks.build("shallow_cnn", channels=3, seed=4, mean=(0.5, 0.4, 0.3), std=0.25)
     images = torch.rand(4, 3, 28, 28)
     by_hand = (images - torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1)) / 0.25
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_normalisation_is_the_first_layer():
 def test_weights_follow_from_the_seed_alone():
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first, again, other = (models.build("base_cnn", seed=s) for s in (3, 3, 4))
+    first, again, other = (networks.build("base_cnn", seed=s) for s in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), state)
     weights = [m.network[0].weight for m in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
@@ -139,7 +139,7 @@ def test_weights_follow_from_the_seed_alone():
 )
 def test_impossible_options_are_named(options, named):
     with pytest.raises(ValueError, match=f"^{named}: "):
-        models.build(**options)
+        networks.build(**options)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

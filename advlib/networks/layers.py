@@ -1,17 +1,31 @@
-"""Layers that the networks share, and how to find those of a kind.
-
-A cached training is keyed by the code of its network's layers. They stand apart from `models`, so
-that a new network there leaves the trainings of the others alone.
-"""
+"""What the networks share: the shape of what goes in and out, layers, and how to find those of a
+kind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from advlib.cache import versioned
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is built for."""
+
+    classes: int
+    channels: int
+    size: int  # side of the square images, pixels
+    dropout: float  # rate, in the networks that leave it open
+    width: int  # channels of the first stage, in the networks that leave it open
+
+    def at_least(self, size: int) -> None:
+        """Raise ValueError if the network would pool the images away."""
+        if self.size < size:
+            raise ValueError(f"size: must be at least {size} for this network, got {self.size}")
 
 
 @versioned("normalize", 1)

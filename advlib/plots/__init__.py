@@ -1,0 +1,43 @@
+"""The book's figures: a function takes rows or tensors and returns a matplotlib figure."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+from advlib.plots.bars import accuracy_against_cost, costs, protocols
+from advlib.plots.curves import (
+    accuracy_against,
+    accuracy_against_eps,
+    accuracy_by_count,
+    errors_against_eps,
+    loss_curves,
+    masking,
+    protocol_curves,
+    share_curves,
+    training_curves,
+)
+from advlib.plots.pictures import (
+    class_pairs,
+    confusions,
+    examples,
+    filter_counts,
+    guesses,
+    histogram,
+    transfer,
+)
+
+__all__ = [
+    "accuracy_against", "accuracy_against_cost", "accuracy_against_eps", "accuracy_by_count",
+    "class_pairs", "confusions", "costs", "errors_against_eps", "examples", "filter_counts",
+    "guesses", "histogram", "loss_curves", "masking", "protocol_curves", "protocols",
+    "share_curves", "style", "training_curves", "transfer",
+]  # fmt: skip
+
+
+def style() -> None:
+    """Set the look of all figures: small files, readable on a page of 700 pixels."""
+    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.85)
+    plt.rcParams.update(
+        {"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True}
+    )

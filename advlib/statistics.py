@@ -1,0 +1,87 @@
+"""How sure a mean is: intervals over images and over seeds, and which figures lie nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from advlib.protocols import with_shown
+
+
+def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson score interval for a share of `hits` among `count` (Wilson 1927)."""
+    interval = scipy.stats.binomtest(int(hits), int(count)).proportion_ci(confidence, "wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Student's t interval for a mean share over seeds, cut to [0, 1]; (nan, nan) for one seed."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    error = scipy.stats.sem(values)
+    if error == 0:
+        return float(np.mean(values)), float(np.mean(values))
+    low, high = scipy.stats.t.interval(confidence, len(values) - 1, np.mean(values), error)
+    return max(float(low), 0.0), min(float(high), 1.0)
+
+
+def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each figure: mean over seeds with a 95 % interval (see `interval`), as low,
+    mean and high."""
+    columns = [c for c in rows.columns if c not in ("seed", "n", "value")]
+    summary = []
+    for values, group in rows.groupby(columns, sort=False, dropna=False):
+        low, high = interval(group["value"].to_list(), group["n"].iloc[0])
+        named = dict(zip(columns, values, strict=True))
+        mean = group["value"].mean()
+        summary.append(named | {"seeds": len(group), "low": low, "mean": mean, "high": high})
+    return pd.DataFrame(summary)
+
+
+def interval(values: Sequence[float], n: float) -> tuple[float, float]:
+    """The 95 % interval of a mean over seeds, of shares among the same `n` images.
+
+    It covers what another draw of the seeds would change (Student's t) and what another draw of
+    the images would (Wilson's): seeds that agree to the digit on 40 images are no proof for
+    others. Without a count (`n` nan) it is Student's alone, and (nan, nan) for one seed.
+    """
+    low, high = mean_interval(values)
+    if n > 0:
+        bounds = wilson(round(float(np.mean(values)) * n), int(n))
+        low, high = np.fmin(low, bounds[0]), np.fmax(high, bounds[1])
+    return float(low), float(high)
+
+
+def at_chance(rows: pd.DataFrame, classes: int) -> list[str]:
+    """Defenses whose network may as well be guessing among `classes`: the interval of its clean
+    accuracy reaches down to that. What is left of such a network under attack is no robustness."""
+    clean = over_seeds(rows[rows["attack"].eq("none") & rows["metric"].eq("accuracy")])
+    return list(dict.fromkeys(clean[clean["low"] <= 1 / classes]["defense"]))
+
+
+def nearest_protocol(
+    measured: pd.DataFrame, paper: pd.DataFrame, *, keys: Sequence[str]
+) -> tuple[pd.DataFrame, float]:
+    """Under which protocol the paper's figures could have been taken.
+
+    Returns, by protocol and the nearest first, over the figures that all have (`keys` tell them
+    apart): how many, the mean of measured minus paper and the root mean square of it, in points.
+    Also the p-value of Wilcoxon's signed-rank test that the two nearest protocols miss the paper's
+    figures equally far.
+    """
+    told = paper.groupby(list(keys))["value"].mean().mul(100)
+    means = with_shown(measured).groupby([*keys, "shown"])["value"].mean().mul(100)
+    off = means.unstack("shown").sub(told, axis=0).dropna()
+    summary = pd.DataFrame(
+        {
+            "figures": off.count(),
+            "mean difference": off.mean(),
+            "root mean square": off.pow(2).mean().pow(0.5),
+        }
+    ).sort_values("root mean square")
+    first, second = (off[protocol].abs() for protocol in summary.index[:2])
+    test = scipy.stats.wilcoxon(second - first) if (first != second).any() else None
+    return summary, 1.0 if test is None else float(test.pvalue)

@@ -1,0 +1,27 @@
+import pytest
+import torch
+from toys import Fixed
+
+from advlib import predictions
+from advlib.data import Split
+
+
+@pytest.fixture
+def known():
+    model = Fixed([[3.0, 2.0, 1.0], [1.0, 3.0, 2.0], [2.0, 3.0, 1.0], [1.0, 2.0, 3.0]]).eval()
+    images = torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1)
+    return model, Split(images, torch.tensor([0, 1, 0, 0]))
+
+
+def test_correct_top_k_and_confusion_by_hand(known):
+    model, split = known
+    assert predictions.correct(model, split).tolist() == [True, True, False, False]
+    assert predictions.top_k(model, split, 2).tolist() == [True, True, True, False]
+    assert predictions.top_k(model, split, 3).all()
+    assert predictions.confusion(model, split).tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_top_k_refuses_more_classes_than_there_are(known, k):
+    with pytest.raises(ValueError, match="^k: "):
+        predictions.top_k(*known, k)
