@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from advlib import parameters
 from advlib.attacks.attack import Attack
 from advlib.checks import check_choice
 from advlib.data import Dataset, Split
@@ -41,12 +40,11 @@ OUTCOMES = "outcomes.safetensors"
 
 
 class Run:
-    """One execution of a study: its checked parameters, its rows and its provenance."""
+    """One execution of a study: its parameters, its rows and its provenance."""
 
-    def __init__(self, study: str, given: Mapping[str, Any]) -> None:
-        """Check the parameters; raises ValueError naming the first that cannot be."""
-        parameters.check(given)
-        self.study, self.parameters = study, dict(given)
+    def __init__(self, study: str, settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+        """`settings` are the run's parameters and their values, as a study's settings hold them."""
+        self.study, self.parameters = study, dict(settings)
         self.data: dict[str, str] = {}
         self._rows: list[dict[str, Any]] = []
         self._outcomes: dict[str, np.ndarray] = {}

@@ -14,10 +14,12 @@ from typing import Any
 import nbformat
 import yaml
 
-from advlib import cache, data, parameters
+from advlib import cache, data
+from advlib import studies as known_studies
 from advlib.batch import Job
 from advlib.papers import paper_files
 from advlib.source import source_digest
+from advlib.studies.settings import Settings
 
 
 def studies(notebooks: Path = Path("notebooks")) -> dict[str, Path]:
@@ -109,6 +111,7 @@ class _Study:
 
     notebook: Path
     defaults: dict[str, Any]
+    settings: type[Settings]
     fixed: str  # digest of the cells, the code that they use, and the paper's tables
     stamps: dict[str, str]  # of data sets, by name, as they are asked for
 
@@ -121,8 +124,9 @@ class _Study:
         }
 
     def job(self, overrides: Mapping[str, Any]) -> Job:
-        given = parameters.resolve(self.notebook.stem, self.defaults, overrides)
-        named = [given[name] for name in parameters.DATASETS if given.get(name)]
+        settings = self.settings.of({**self.defaults, **overrides})
+        given = settings.model_dump()
+        named = [given[name] for name in self.settings.datasets() if given[name]]
         for dataset in set(named) - self.stamps.keys():
             self.stamps[dataset] = data.stamp(dataset)
         key = cache.digest([self.fixed, given, [self.stamps[name] for name in named]])
@@ -134,7 +138,19 @@ def _read(notebook: Path) -> _Study:
     cells = source(notebook)
     code = [source_digest(module) for module in _imported(cells)]
     fixed = cache.digest([cells, code, paper_files(notebook.stem)])
-    return _Study(notebook, parameters.schema(notebook), fixed, {})
+    defaults = schema(notebook)
+    return _Study(notebook, defaults, known_studies.settings_of(notebook.stem, defaults), fixed, {})
+
+
+def schema(notebook: Path) -> dict[str, Any]:
+    """The notebook's parameters and their defaults, from its cell tagged `parameters`."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if "parameters" in cell.metadata.get("tags", ()):
+            return {
+                statement.targets[0].id: ast.literal_eval(statement.value)
+                for statement in ast.parse(cell.source).body
+            }
+    raise ValueError(f"{notebook}: has no cell tagged 'parameters'")
 
 
 def _imported(cells: Sequence[tuple[str, str]]) -> list[str]:

@@ -1,0 +1,36 @@
+"""The studies: a module each, with the settings of its notebook."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import create_model
+
+from advlib.studies.settings import Settings
+
+
+def names() -> list[str]:
+    """The studies that have a module here."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return [name for name in found if name != "settings"]
+
+
+def settings_of(study: str, defaults: Mapping[str, Any]) -> type[Settings]:
+    """The settings of a study.
+
+    A notebook without a module here, such as a reader's own, has those of its parameters cell:
+    `defaults` tell their names and types, and a name that another study has keeps its rule.
+    """
+    if study in names():
+        return importlib.import_module(f"advlib.studies.{study}").Settings
+    known = {}
+    for name in names():
+        for parameter, field in settings_of(name, {}).model_fields.items():
+            known[parameter] = (field.rebuild_annotation(), ...)
+    fields = {name: known.get(name, (type(value), ...)) for name, value in defaults.items()}
+    made = create_model(study, __base__=Settings, **fields)
+    made.study = study
+    return made

@@ -1,0 +1,166 @@
+"""The settings of the studies: what may be, and how a refusal reads."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from advlib import studies
+from advlib.batch.plan import schema
+
+NOTEBOOK = Path("notebooks/dominant_filters.ipynb")
+
+
+def resolve(notebook, overrides):
+    defaults = schema(notebook)
+    return studies.settings_of(notebook.stem, defaults).of({**defaults, **overrides}).model_dump()
+
+
+@pytest.mark.parametrize("study", studies.names())
+def test_a_notebooks_parameters_are_the_fields_of_its_settings(study):
+    defaults = schema(Path("notebooks", f"{study}.ipynb"))
+    assert list(studies.settings_of(study, defaults).model_fields) == list(defaults)
+
+
+def test_every_notebook_has_settings():
+    assert {path.stem for path in Path("notebooks").glob("*.ipynb")} == set(studies.names())
+
+
+def test_a_reader_s_own_notebook_keeps_the_rules_that_its_names_have():
+    settings = studies.settings_of("mine", {"eps": 0.1, "colour": "red", "seeds": [0]})
+    assert settings.of({"eps": 0.3, "colour": "blue", "seeds": [1]}).study == "mine"
+    for wrong in ({"eps": 3.0}, {"colour": 3}, {"seeds": []}):
+        with pytest.raises(ValueError, match=rf"^{next(iter(wrong))}\b"):
+            settings.of({"eps": 0.3, "colour": "blue", "seeds": [1], **wrong})
+
+
+def test_settings_are_read_from_a_namespace_and_texts_become_lists():
+    defaults = schema(NOTEBOOK)
+    space = {**defaults, "seeds": "[3, 4]", "models": "['base_cnn']", "other": object()}
+    settings = studies.settings_of("dominant_filters", defaults).read(space)
+    assert settings.seeds == space["seeds"] == [3, 4]
+    assert space["models"] == ["base_cnn"]
+    del space["eps"]
+    with pytest.raises(ValueError, match="^eps: is missing"):
+        studies.settings_of("dominant_filters", defaults).read(space)
+
+
+@pytest.mark.parametrize("study", studies.names())
+def test_every_list_of_a_study_may_come_as_text(study):
+    defaults = schema(Path("notebooks", f"{study}.ipynb"))
+    space = {n: str(v) if isinstance(v, list) else v for n, v in defaults.items()}
+    studies.settings_of(study, defaults).read(space)
+    assert space == defaults
+
+
+def test_data_sets_are_told_by_their_type():
+    found = {study: studies.settings_of(study, {}).datasets() for study in studies.names()}
+    assert found["aft_fgsm_vs_jsma"] == ["dataset", "also_tested"]
+    assert found["distillation_and_patches"] == ["dataset", "distilled_on"]
+
+
+def test_overrides_are_put_in_and_typed():
+    given = resolve(NOTEBOOK, {"eps": 1, "seeds": [7]})
+    assert given["eps"] == 1.0
+    assert isinstance(given["eps"], float)
+    assert given["seeds"] == [7]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dataset", "nosuch"),
+        ("dataset", 3),
+        ("dataset", "folder:/no/such/folder"),
+        ("eps", 3),
+        ("eps", 0),
+        ("eps", "0.3"),
+        ("step", 0),
+        ("steps", 0),
+        ("steps", 1.5),
+        ("seeds", []),
+        ("seeds", [1, 1]),
+        ("seeds", 0),
+        ("models", ["lenet"]),
+        ("share", 0),
+        ("shares", [2]),
+        ("seeds", "[0, 1"),
+        ("seeds", [True]),
+        ("epochs", True),
+        ("validation", 1),
+        ("eps_curve", [0.1, 7]),
+        ("attacked_images", -1),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        resolve(NOTEBOOK, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("variant", "7P1"),
+        ("variants", ["7-P1", "seven"]),
+        ("attack_set", "mnist"),
+        ("tune_optimizer", "lion"),
+        ("optimizers", ["adam", "lion"]),
+        ("autoattack_eps", 2),
+        ("others", ["TRADES"]),
+        ("weights", ["nowhere.safetensors"]),
+    ],
+)
+def test_so_are_the_settings_of_altered_patches(name, value):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        resolve(Path("notebooks/patch_augmentation.ipynb"), {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("weights", ["", ""]), ("targets", []), ("temperature", 0), ("patch_scale", [2.0, 1.0])],
+)
+def test_and_those_of_distillation_and_patches(name, value):
+    notebook = Path("notebooks/distillation_and_patches.ipynb")
+    overrides = {"models": ["base_cnn"]} if name == "weights" else {}
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        resolve(notebook, {name: value} | overrides)
+
+
+def test_few_images_are_no_more_than_the_counts():
+    with pytest.raises(ValueError, match="^few: must be at most the largest of counts, 200"):
+        resolve(Path("notebooks/aft_fgsm_vs_jsma.ipynb"), {"few": 201})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("paper_set", "svhn"), ("other_source", "lenet"), ("epss", [0.01, 0])],
+)
+def test_and_those_of_the_cross_model_study(name, value):
+    with pytest.raises(ValueError, match=rf"^{name}\b"):
+        resolve(Path("notebooks/cross_resnet.ipynb"), {name: value})
+
+
+def test_an_unknown_parameter_is_refused_with_a_hint():
+    with pytest.raises(ValueError, match=r"^epss: .*did you mean 'eps'\?"):
+        resolve(NOTEBOOK, {"epss": 0.1})
+
+
+def test_a_notebook_without_parameters_is_refused(tmp_path):
+    path = tmp_path / "bare.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]), path)
+    with pytest.raises(ValueError, match="parameters"):
+        schema(path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"eps": "0.3"}, "eps: must be a valid number, got '0.3'"),
+        ({"steps": 0}, "steps: must be greater than or equal to 1, got 0"),
+        ({"eps": 3}, "eps: must lie in [0, 1] (pixel units), got 3.0"),
+    ],
+)
+def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
+    with pytest.raises(ValueError, match="^") as refused:
+        resolve(NOTEBOOK, wrong)
+    assert str(refused.value) == message
