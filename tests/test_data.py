@@ -16,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.io
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
-from advlib import data
-from advlib.data import DataError, check, load, pixels
+from advlib import data, devices
+from advlib.data import DataError, check, decoding, downloads, files, load, pixels, splits
 
 REAL = Path(os.environ.get("ADVLIB_DATA") or "ADVLIB_DATA is not set")
 
@@ -88,8 +89,8 @@ def as_set(images):
 def test_digits_splits_are_disjoint_stratified_and_complete():
     labels = load("digits", size=8).train.labels
     assert labels.dtype == torch.int64
-    source = data._digits()
-    parts = data._split(source.labels, None, validation=0.3, seed=0)
+    source = files.digits()
+    parts = splits.split(source.labels, None, validation=0.3, seed=0)
     assert torch.cat(parts).sort().values.equal(torch.arange(1797))
     assert [len(part) for part in parts] == [1007, 431, 359]
     shares = source.labels.bincount() / 1797
@@ -114,7 +115,7 @@ def test_digits_are_those_of_scikit_learn():
 
 def test_given_test_part_stays_apart():
     labels = torch.tensor([0, 1] * 50 + [0, 0, 0, 1] * 10)
-    train, validation, test = data._split(labels, 100, validation=0.2, seed=3)
+    train, validation, test = splits.split(labels, 100, validation=0.2, seed=3)
     assert torch.cat([train, validation]).sort().values.equal(torch.arange(100))
     assert test.sort().values.equal(torch.arange(100, 140))
     assert labels[validation].bincount().tolist() == [10, 10]
@@ -139,7 +140,7 @@ def test_size_and_channels(size, channels):
 
 def test_balanced_subset_is_exactly_balanced_and_nested():
     labels = torch.arange(10).repeat(100)
-    order = data._stratified_order(labels, torch.Generator().manual_seed(0))
+    order = splits._stratified_order(labels, torch.Generator().manual_seed(0))
     assert labels[order[:30]].bincount().tolist() == [3] * 10
     small, large = load("digits", train=50, size=8), load("digits", train=200, size=8)
     assert small.train.images.equal(large.train.images[:50])
@@ -189,10 +190,10 @@ def test_the_gpu_is_the_default_and_changes_nothing():
 
 
 def test_a_full_gpu_is_left_alone(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (4_000, 10**9))
-    assert data._roomy_device(1_000).type == "cuda"
-    assert data._roomy_device(1_001).type == "cpu"
+    monkeypatch.setattr(devices, "default", lambda: torch.device("cuda"))
+    monkeypatch.setattr(devices, "room", lambda device: 4_000)
+    assert data._roomy(1_000).type == "cuda"
+    assert data._roomy(1_001).type == "cpu"
 
 
 def test_pixels():
@@ -209,8 +210,8 @@ def test_pixels():
 def test_oblong_image_gives_its_central_square():
     image = torch.zeros(1, 3, 4, 10, dtype=torch.uint8)
     image[..., 3:7] = 200
-    assert data._square(image, 4).eq(200).all()
-    assert data._square(image, 2).eq(200).all()
+    assert decoding.square(image, 4).eq(200).all()
+    assert decoding.square(image, 2).eq(200).all()
 
 
 # Names and parameters
@@ -315,7 +316,7 @@ def test_folder_with_its_own_test_part(tmp_path):
     class_folders(tmp_path / "train", (6, 6))
     class_folders(tmp_path / "test", (2, 3), size=9)
     mine = load(f"folder:{tmp_path}", validation=0)
-    assert mine.size == data.MIXED_SIZE
+    assert mine.size == files.MIXED_SIZE
     assert (len(mine.train.labels), len(mine.validation.labels)) == (12, 0)
     assert mine.test.labels.bincount().tolist() == [2, 3]
     assert load(f"folder:{tmp_path}", size=9, train=4, test=1, validation=0).size == 9
@@ -429,13 +430,13 @@ def test_damaged_parquet_is_named(tmp_path):
 def small_mnist(monkeypatch):
     """Write a whole MNIST of 40 + 20 images of 4 pixels a side under a given root."""
     contents, shapes = {}, {}
-    for file, shape in data.IDX_SHAPES.items():
+    for file, shape in downloads.IDX_SHAPES.items():
         shapes[file] = (40 if file.startswith("train") else 20, *(4 for _ in shape[1:]))
         values = np.arange(np.prod(shapes[file])) % (10 if len(shape) == 1 else 251)
         contents[file] = b"\0" * 4 * (1 + len(shape)) + values.astype(np.uint8).tobytes()
-    monkeypatch.setattr(data, "IDX_SHAPES", shapes)
+    monkeypatch.setattr(downloads, "IDX_SHAPES", shapes)
     crcs = tuple(map(zlib.crc32, contents.values()))
-    monkeypatch.setattr(data, "IDX_CRC32", {"MNIST": crcs, "FashionMNIST": crcs})
+    monkeypatch.setattr(downloads, "IDX_CRC32", {"MNIST": crcs, "FashionMNIST": crcs})
 
     def write(root, kind="MNIST"):
         folder = Path(root) / kind / "raw"
@@ -470,7 +471,7 @@ def test_truncated_mnist_is_refused(tmp_path):
         assert wanted in str(error.value)
 
 
-@pytest.mark.parametrize("file", list(data.IDX_SHAPES))
+@pytest.mark.parametrize("file", list(downloads.IDX_SHAPES))
 @pytest.mark.parametrize("damage", ["truncated", "missing", "one bit", "too long"])
 def test_damaged_mnist_is_refused(tmp_path, small_mnist, file, damage):
     path = small_mnist(tmp_path, "FashionMNIST") / file
@@ -491,9 +492,9 @@ def test_no_network_says_what_else_works(tmp_path, monkeypatch):
     def unreachable(*_, **__):
         raise URLError("no route to host")
 
-    for name in ("MNIST", "FashionMNIST", "CIFAR10", "OxfordIIITPet"):
+    for name in ("MNIST", "FashionMNIST", "CIFAR10", "SVHN", "OxfordIIITPet"):
         monkeypatch.setattr(datasets, name, unreachable)
-    for name, download in data.DOWNLOADS.items():
+    for name, download in downloads.DOWNLOADS.items():
         with pytest.raises(DataError) as error:
             load(name, root=tmp_path / "new")
         for wanted in (repr(name), str(tmp_path / "new"), "no route", "ADVLIB_DATA", "'digits'"):
@@ -519,7 +520,7 @@ def test_interrupted_download_leaves_nothing(tmp_path, small_mnist, monkeypatch,
 def test_whole_download_is_kept_and_made_once(tmp_path, small_mnist, monkeypatch):
     calls, together = [], Barrier(3)
 
-    class Lock(data.FileLock):
+    class Lock(downloads.FileLock):
         def __enter__(self):  # all three have seen by now that the set is not there
             together.wait(timeout=10)
             return super().__enter__()
@@ -529,7 +530,7 @@ def test_whole_download_is_kept_and_made_once(tmp_path, small_mnist, monkeypatch
             calls.append(root)
             small_mnist(root)
 
-    monkeypatch.setattr(data, "FileLock", Lock)
+    monkeypatch.setattr(downloads, "FileLock", Lock)
     monkeypatch.setattr(datasets, "MNIST", Fake)
     with ThreadPoolExecutor(3) as pool:
         made = list(pool.map(lambda _: load("mnist", root=tmp_path).fingerprint, range(3)))
@@ -573,12 +574,47 @@ def test_cifar10_is_read_and_a_corrupt_batch_named(tmp_path, monkeypatch):
         load("cifar10", root=tmp_path)
 
 
+def test_svhn_is_read_and_a_corrupt_file_named(tmp_path, monkeypatch):
+    folder = tmp_path / "svhn"
+    folder.mkdir()
+    listed = {}
+    for split, numbers in {"train": range(4), "test": range(4, 8)}.items():
+        file = f"{split}_32x32.mat"
+        pictures = np.stack([picture(n, 32) for n in numbers], axis=-1)
+        scipy.io.savemat(folder / file, {"X": pictures, "y": np.array([[10], [1], [2], [3]])})
+        listed[split] = ["", file, md5((folder / file).read_bytes()).hexdigest()]
+    monkeypatch.setattr(datasets.SVHN, "split_list", listed)
+
+    mine = load("svhn", root=tmp_path, validation=0, device="cpu")
+    assert mine.classes == tuple("0123456789")
+    assert (mine.size, mine.channels) == (32, 3)
+    assert mine.train.images.is_contiguous()
+    assert sorted(mine.test.labels.tolist()) == [0, 1, 2, 3]  # the files call a zero 10
+    assert as_set(mine.test.images) == {noise(n, 32) for n in range(4, 8)}
+
+    (folder / "test_32x32.mat").write_bytes(b"half")
+    with pytest.raises(DataError, match=r"corrupt: test_32x32.mat\. Delete"):
+        load("svhn", root=tmp_path)
+
+
+def test_both_parts_of_svhn_are_downloaded(tmp_path, monkeypatch):
+    fetched = []
+
+    class Fake:
+        def __init__(self, root, split, download):
+            fetched.append((Path(root).name, split, download))
+
+    monkeypatch.setattr(datasets, "SVHN", Fake)
+    downloads.DOWNLOADS["svhn"].fetch(tmp_path)
+    assert fetched == [("svhn", "train", True), ("svhn", "test", True)]
+
+
 def test_pets_are_cats_and_dogs(tmp_path, monkeypatch):
     folder = tmp_path / "oxford-iiit-pet"
     (folder / "images").mkdir(parents=True)
     (folder / "annotations").mkdir()
-    monkeypatch.setattr(data, "PETS", {"trainval": 6, "test": 4})
-    for part, count in data.PETS.items():
+    monkeypatch.setattr(downloads, "PETS", {"trainval": 6, "test": 4})
+    for part, count in downloads.PETS.items():
         rows = [f"{part}_{n} {n + 1} {1 if n == 1 else 2} 1" for n in range(count)]
         (folder / "annotations" / f"{part}.txt").write_text("\n".join(rows) + "\n")
         for n in range(count):
@@ -612,7 +648,7 @@ def test_real_mnist(name):
     assert full.train.images.shape == (42_000, 1, 28, 28)
     assert (len(full.validation.labels), len(full.test.labels)) == (18_000, 10_000)
     assert full.test.labels.bincount(minlength=10).min() > 850
-    kind = data.DOWNLOADS[name].dataset
+    kind = downloads.DOWNLOADS[name].dataset
     theirs = getattr(datasets, kind)(REAL, train=False)
     assert as_set(full.test.images[:, 0]) == as_set(theirs.data)
     assert full.test.labels.bincount().equal(theirs.targets.bincount())

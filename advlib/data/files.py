@@ -1,0 +1,101 @@
+"""The sets that need no download: the embedded digits, and the files that a user names."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torchvision import datasets
+
+from advlib.data.dataset import DataError
+from advlib.data.source import Encoded, Source
+
+MIXED_SIZE = 64  # pixels, for files that are not all squares of one size
+GREY_MODES = {"1", "L", "LA", "I", "I;16"}  # of PIL
+
+
+def digits() -> Source:
+    from sklearn.datasets import load_digits  # here, as it takes seconds to import
+
+    data = load_digits()
+    images = torch.tensor(data.images)[:, None].mul(255 / 16).round().to(torch.uint8)
+    labels = torch.tensor(data.target, dtype=torch.int64)
+    return Source(tuple(map(str, data.target_names)), images, labels, None, size=28, channels=1)
+
+
+def folder(path: Path) -> Source:
+    parts = [path / "train", path / "test"]
+    if parts[0].is_dir() != parts[1].is_dir():
+        raise DataError(f"{path} must hold both train/ and test/, or class folders only")
+    if not parts[0].is_dir():
+        parts = [path]
+    try:
+        trees = [datasets.ImageFolder(part) for part in parts]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is no folder of class folders with images: {error}") from error
+    if trees[0].classes != trees[-1].classes:
+        raise DataError(f"{path}: train/ and test/ hold different class folders")
+    samples = [sample for tree in trees for sample in tree.samples]
+    files = [Encoded(file) for file, _ in samples]
+    labels = torch.tensor([label for _, label in samples])
+    given = len(trees[0]) if len(trees) == 2 else None
+    return encoded_source(path, tuple(trees[0].classes), files, labels, given)
+
+
+def parquet(path: Path) -> Source:
+    files, labels, names, given = [], [], None, 0
+    for part in ("train", "test"):
+        given = len(files)
+        for file in sorted(path.glob(f"{part}*.parquet")):
+            contents, numbers, names = _read_parquet(file)
+            files += [Encoded(f"{file}, row {row}", one) for row, one in enumerate(contents)]
+            labels += numbers
+        if len(files) == given:
+            raise DataError(f"{path}: {part}*.parquet is missing or empty")
+    labels = torch.tensor(labels)
+    if names is None:
+        values, labels = labels.unique(return_inverse=True)
+        names = map(str, values.tolist())
+    elif not 0 <= labels.min() <= labels.max() < len(names):
+        raise DataError(f"{path}: some label is not in 0 to {len(names) - 1}")
+    return encoded_source(path, tuple(names), files, labels, given)
+
+
+def _read_parquet(file: Path) -> tuple[list[bytes], list[int], list[str] | None]:
+    """Encoded images, labels and, if the Hugging Face metadata holds them, class names."""
+    import pyarrow as pa
+    from pyarrow import compute, parquet
+
+    try:
+        table = parquet.ParquetFile(file).read(columns=["image.bytes", "label"])
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    if {*table.column_names} != {"image", "label"} or not pa.types.is_integer(table["label"].type):
+        raise DataError(f"{file}: the columns image.bytes and label (a whole number) are wanted")
+    contents = compute.struct_field(table["image"], "bytes")
+    if contents.null_count or table["label"].null_count:
+        raise DataError(f"{file}: image.bytes or label is null in some row")
+    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", "{}"))
+    label = metadata.get("info", {}).get("features", {}).get("label", {})
+    return contents.to_pylist(), table["label"].to_pylist(), label.get("names")
+
+
+def encoded_source(path, classes, files, labels, given) -> Source:
+    if len(labels.unique()) < 2:
+        raise DataError(f"{path} holds images of one class only, {classes[labels[0]]}; need two")
+    sides, grey = set(), True
+    for file in files[:: len(files) // 256 + 1]:  # headers of up to 256 tell what the set is
+        try:
+            with Image.open(io.BytesIO(file.read())) as image:
+                sides.update(image.size)
+                grey &= image.mode in GREY_MODES
+        except OSError as error:
+            raise file.unreadable(error) from error
+    size = sides.pop() if len(sides) == 1 else MIXED_SIZE
+    return Source(classes, files, labels, given, size, channels=1 if grey else 3)
+
+
+FILES = {"folder": folder, "parquet": parquet}  # by the word before the colon
