@@ -62,16 +62,25 @@ def beside(
 
 
 def by_protocol(
-    measured: pd.DataFrame, paper: pd.DataFrame, *, index: Sequence[str], columns: str
+    measured: pd.DataFrame,
+    paper: pd.DataFrame,
+    *,
+    index: Sequence[str],
+    columns: str,
+    paper_only: Sequence[str] = (),
 ) -> pd.DataFrame:
     """A table in percent, with a line for the paper's figures and one for each protocol.
 
     `index` and `columns` name the record columns that span the table; the lines come as a last
     level of the index, "shown", in the order of `protocols.ORDER`. A measured cell is two lines of
     HTML: the mean over seeds and its 95 % interval (see `over_seeds`).
+
+    Values of `columns` that were not measured are left out, unless they are among `paper_only`:
+    these have the paper's line and no other.
     """
     known(measured, [*index, columns])
     spans = [list(dict.fromkeys(measured[name])) for name in (*index, columns)]
+    spans[-1] += [name for name in paper_only if name not in spans[-1]]
     keys = [*index, "shown", columns]
     told = paper.assign(shown=PAPER).groupby(keys, sort=False)["value"].mean().mul(100)
     here = over_seeds(with_shown(measured)).set_index(keys)
