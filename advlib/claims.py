@@ -14,6 +14,11 @@ from advlib.papers import paper_files, paper_rows
 from advlib.protocols import NONE, ORDER, with_shown
 from advlib.statistics import interval
 
+HOLDS = "holds"
+ONLY = "holds only under the paper's protocol"
+FAILS = "does not hold"
+UNTESTED = "not tested here"
+VERDICTS = (HOLDS, ONLY, FAILS, UNTESTED)
 NOISE = ", within the noise"  # of a verdict that other seeds or images could turn
 
 
@@ -42,14 +47,14 @@ def verdicts(study: str, rows: pd.DataFrame) -> pd.DataFrame:
         against = [o for o in deciding if not o.ok]
         overruling = [o for o in outcomes["white-box"] if not o.ok]
         if not deciding:
-            verdict, sure = "not tested here", True
+            verdict, sure = UNTESTED, True
         elif against:
-            verdict, sure = "does not hold", any(o.sure for o in against)
+            verdict, sure = FAILS, any(o.sure for o in against)
         elif overruling:
-            verdict = "holds only under the paper's protocol"
+            verdict = ONLY
             sure = all(o.sure for o in deciding) and any(o.sure for o in overruling)
         else:
-            verdict, sure = "holds", all(o.sure for o in [*deciding, *outcomes["white-box"]])
+            verdict, sure = HOLDS, all(o.sure for o in [*deciding, *outcomes["white-box"]])
         said = {p: "; ".join(o.text for o in found) or "–" for p, found in outcomes.items()}
         verdict += "" if sure else NOISE
         table.append({"claim": claim["says"], "where": claim["where"], **said, "verdict": verdict})

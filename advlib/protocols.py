@@ -75,6 +75,6 @@ def shown(protocol: str, gradient: str) -> str:
 
 def with_shown(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with a column `shown`: the one word for their protocol and gradient."""
-    pairs = rows[["protocol", "gradient"]].fillna({"gradient": NONE})
+    pairs = rows[["protocol", "gradient"]].astype(object).fillna(NONE)
     words = {pair: shown(*pair) for pair in set(pairs.itertuples(index=False, name=None))}
     return rows.assign(shown=[words[pair] for pair in pairs.itertuples(index=False, name=None)])

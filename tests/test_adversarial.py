@@ -1,19 +1,26 @@
 """Adversarial trainings: each does what its paper says, on the digits."""
 
-from functools import partial
+import dataclasses
 
 import pytest
 import torch
 from torch import nn
 
-from advlib import cache, networks
-from advlib.attacks import fgsm, ifgsm, pgd
+from advlib import augmentation, cache, networks
+from advlib.attacks import Attack, fgsm, ifgsm, pgd
 from advlib.data import Split, pixels
 from advlib.defenses import adversarial
-from advlib.evaluation import correct, under_attack
+from advlib.evaluation import Subject, evaluate
+from advlib.predictions import correct
+from advlib.training import Context, Recipe
 
 EPS = 0.1
-HOW = {"eps": EPS, "batch_size": 32, "dropout": False}
+HOW = {"batch_size": 32, "dropout": False}
+
+
+def at(share):
+    dice = torch.Generator().manual_seed(0)
+    return Context(share, dice, dice)
 
 
 def test_mix_holds_both_kinds_of_image(digits):
@@ -25,10 +32,10 @@ def test_mix_holds_both_kinds_of_image(digits):
 
 
 def test_fresh_attacks_the_network_as_it_is_and_grows_from_nothing(digits, shallow):
-    prepare = adversarial.fresh(partial(pgd, eps=0.2, step=0.05, steps=4), warmup=0.5)
+    prepare = adversarial.fresh(Attack("PGD", pgd, eps=0.2, step=0.05, steps=4), warmup=0.5)
     images, labels = pixels(digits.test.images[:32]), digits.test.labels[:32]
     moved = [
-        (prepare(shallow, images, labels, share, torch.Generator())[0] - images).abs().max().item()
+        (prepare(shallow, images, labels, at(share))[0] - images).abs().max().item()
         for share in (0.0, 0.25, 0.5, 1.0)
     ]
     assert moved == pytest.approx([0.0002, 0.1, 0.2, 0.2], rel=1e-3)
@@ -36,12 +43,13 @@ def test_fresh_attacks_the_network_as_it_is_and_grows_from_nothing(digits, shall
 
 def test_fresh_refuses_an_impossible_warmup():
     with pytest.raises(ValueError, match="^warmup: "):
-        adversarial.fresh(pgd, warmup=1.0)
+        adversarial.fresh(Attack("FGSM", fgsm, eps=0.1), warmup=1.0)
 
 
 def test_hardening_leaves_the_model_as_it_was(digits, shallow):
     before = cache.digest(shallow)
-    hardened = adversarial.harden(shallow, digits.train, epochs=1)
+    hardened, curves = adversarial.harden(shallow, digits.train, Recipe(epochs=1))
+    assert curves["epoch"].tolist() == [1]
     assert cache.digest(shallow) == before
     assert not torch.equal(hardened.network[0].weight, shallow.network[0].weight)
 
@@ -49,37 +57,40 @@ def test_hardening_leaves_the_model_as_it_was(digits, shallow):
 @pytest.mark.parametrize(
     "attack",
     [
-        partial(fgsm, eps=EPS),
-        partial(ifgsm, eps=EPS, step=0.05, steps=3),
-        partial(pgd, eps=EPS, step=0.05, steps=3),
+        Attack("FGSM", fgsm, eps=EPS),
+        Attack("IFGSM", ifgsm, eps=EPS, step=0.05, steps=3),
+        Attack("PGD", pgd, eps=EPS, step=0.05, steps=3),
     ],
     ids=["fgsm", "ifgsm", "pgd"],
 )
 def test_every_gradient_attack_can_be_trained_against(digits, shallow, attack):
     prepare = adversarial.fresh(attack)
     images, labels = pixels(digits.test.images[:32]), digits.test.labels[:32]
-    made, _ = prepare(shallow, images, labels, 1.0, torch.Generator().manual_seed(0))
+    made, _ = prepare(shallow, images, labels, at(1.0))
     assert (made - images).abs().max().item() == pytest.approx(EPS, rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("train", "options"),
+    ("train", "recipe", "options"),
     [
-        (adversarial.fast, {"epochs": 12, "lr": 0.1}),
-        (adversarial.free, {"epochs": 5, "lr": 0.03, "replays": 4}),
-        (adversarial.fine_tune, {"epochs": 5, "lr": 0.1, "steps": 4}),
+        (adversarial.fast, adversarial.FAST, {"epochs": 12, "lr": 0.1}),
+        (adversarial.free, adversarial.FREE, {"epochs": 5, "lr": 0.03, "replays": 4}),
+        (adversarial.fine_tune, adversarial.AFT, {"epochs": 5, "lr": 0.1}),
     ],
     ids=["fast", "free", "fine_tune"],
 )
 def test_it_withstands_a_white_box_attack_that_the_plain_network_does_not(
-    digits, shallow, train, options
+    digits, shallow, train, recipe, options
 ):
-    attack = partial(pgd, eps=EPS, step=0.025, steps=10)
+    attack = Attack("PGD", pgd, eps=EPS, step=0.025, steps=10)
     start = shallow if train is adversarial.fine_tune else networks.build("shallow_cnn", size=16)
-    hardened = train(start, digits.train, **HOW, **options)
+    recipe = dataclasses.replace(recipe, **HOW, **options)
+    steps = {"steps": 4} if train is adversarial.fine_tune else {}
+    hardened, _ = train(start, digits.train, recipe, eps=EPS, **steps)
+    subjects = [Subject(network, "shallow_cnn") for network in (hardened, shallow)]
     robust, plain = (
-        under_attack(model, digits.test, attack, protocol="white-box").float().mean().item()
-        for model in (hardened, shallow)
+        outcome.right.float().mean().item()
+        for outcome in evaluate(subjects, digits.test, [attack], ["white-box"])
     )
     assert plain < 0.35
     assert robust > 0.45
@@ -103,11 +114,11 @@ class Watched(nn.Module):
 def watch(monkeypatch):
     """Trainings without the cache, of the model itself: what it saw can then be read."""
     monkeypatch.setattr(adversarial.copy, "deepcopy", lambda model: model)
-    monkeypatch.setattr(cache, "remember", lambda function, *a, **k: function(*a, **k))
 
-    def of(train, *args, **options):
+    def of(train, images, recipe, **options):
         model = Watched(networks.build("shallow_cnn", size=16))
-        train(model, *args, **options)
+        with cache.off():
+            train(model, images, dataclasses.replace(recipe, **HOW, **options), eps=EPS)
         return model.seen
 
     return of
@@ -116,7 +127,7 @@ def watch(monkeypatch):
 def test_fast_training_sees_one_step_from_a_random_start(digits, watch):
     few = Split(pixels(digits.train.images[:32]), digits.train.labels[:32])
     few = Split(few.images * 0.4 + 0.3, few.labels)  # the box is out of reach
-    (seen,) = watch(adversarial.fast, few, **HOW, epochs=1)
+    (seen,) = watch(adversarial.fast, few, adversarial.FAST, epochs=1)
     moved = (seen - few.images[_order(32)]).abs()
     assert moved.max() <= EPS + 1e-6
     at_the_edge = (moved > EPS - 1e-6).float().mean().item()
@@ -125,7 +136,7 @@ def test_fast_training_sees_one_step_from_a_random_start(digits, watch):
 
 def test_free_training_carries_its_perturbation_on(digits, watch):
     few = Split(pixels(digits.train.images[:72]) * 0.4 + 0.3, digits.train.labels[:72])
-    seen = watch(adversarial.free, few, **HOW, epochs=1, replays=3)
+    seen = watch(adversarial.free, few, adversarial.FREE, epochs=1, replays=3)
     assert [len(batch) for batch in seen] == [32, 32, 32, 32, 32, 32, 8, 8, 8]
     images = few.images[_order(72)].split(32)
     moved = [batch - images[number // 3] for number, batch in enumerate(seen)]
@@ -146,4 +157,7 @@ def test_impossible_settings_are_named(digits, shallow):
     with pytest.raises(ValueError, match="^eps: "):
         adversarial.free(shallow, digits.train, eps=2)
     with pytest.raises(ValueError, match="^replays: "):
-        adversarial.free(shallow, digits.train, eps=0.1, replays=0)
+        dataclasses.replace(adversarial.FREE, replays=0)
+    augmented = dataclasses.replace(adversarial.FAST, prepare=augmentation.flip_and_shift())
+    with pytest.raises(ValueError, match="^prepare: is the defense's own"):
+        adversarial.fast(shallow, digits.train, augmented, eps=0.1)

@@ -412,7 +412,7 @@ def test_bad_inputs_are_refused(attack, name, images, labels):
 
 @pytest.mark.parametrize("attack_set", NAMED)
 def test_the_attacks_that_paper_001_names_can_be_called(attack_set):
-    for attack in NAMED[attack_set].values():
+    for attack in NAMED[attack_set]:
         inspect.signature(attack.func).bind("model", "images", "labels", **attack.keywords)
     found = NAMED[attack_set]
     radii = {name: attack.keywords["eps"] for name, attack in found.items()}

@@ -15,7 +15,8 @@ from advlib.augmentation import (
 
 
 def applied(prepare, images, labels=None, *, model=None, seed=0):
-    return prepare(model, images, labels, 0.0, torch.Generator().manual_seed(seed))
+    dice = torch.Generator().manual_seed(seed)
+    return prepare(model, images, labels, training.Context(0.0, dice, dice))
 
 
 def altered(images, *, seed=0, **options):
@@ -110,7 +111,8 @@ def test_manifold_mixup_draws_among_its_layers():
 ], ids=["mixup", "manifold mixup", "random erasing"])  # fmt: skip
 def test_a_network_learns_with_it(digits, prepare):
     model = networks.build("shallow_cnn", size=16)
-    training.fit(model, digits.train, validation=digits.validation, epochs=12, prepare=prepare)
+    recipe = training.Recipe(epochs=12, prepare=prepare)
+    training.fit(model, digits.train, recipe, validation=digits.validation)
     assert not any(module._forward_hooks for module in model.modules())
     assert training._score(model, digits.validation)[1] > 0.8
 

@@ -1,10 +1,8 @@
-from functools import partial
-
 import torch
 from torch import nn
 
 from advlib import cache, cost, networks
-from advlib.attacks import pgd
+from advlib.attacks import Attack, pgd
 from advlib.defenses import adversarial
 
 
@@ -45,7 +43,7 @@ def test_slow_steps_are_timed_less_often(monkeypatch):
 def test_what_prepares_a_batch_is_timed_with_it():
     model = networks.build("shallow_cnn")
     images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
-    attack = adversarial.fresh(partial(pgd, eps=0.1, step=0.02, steps=20))
+    attack = adversarial.fresh(Attack("PGD", pgd, eps=0.1, step=0.02, steps=20))
     taken = cost.step_seconds(
         {"plain": model, "PGD": model}, images, labels, rounds=2, prepare={"PGD": attack}
     )

@@ -1,16 +1,16 @@
 """Retraining on another network's adversarial images: what is in the training set, and what not."""
 
-from functools import partial
+import dataclasses
 
 import pytest
 import torch
 
 from advlib import augmentation, cache, networks
-from advlib.attacks import fgsm
+from advlib.attacks import Attack, craft, fgsm
 from advlib.data import Split, pixels
 from advlib.defenses import cross_model
-from advlib.evaluation import correct, craft
-from advlib.training import fit
+from advlib.predictions import correct
+from advlib.training import Recipe, fit
 
 
 def unbalanced():
@@ -62,17 +62,18 @@ def test_no_test_image_is_trained_on(digits, shallow):
 @pytest.mark.parametrize("same", [True, False], ids=["itself", "another"])
 def test_a_network_retrained_on_a_sources_images_withstands_them(digits, same):
     source = networks.build("shallow_cnn", size=16)
-    options = {"epochs": 20, "patience": 20, "batch_size": 64, "optimizer": "adam"}
-    fit(source, digits.train, validation=digits.validation, **options)
+    recipe = Recipe(epochs=20, patience=20, batch_size=64, optimizer="adam")
+    fit(source, digits.train, recipe, validation=digits.validation)
     target = source if same else networks.build("base_cnn", size=16, seed=3)
     before = cache.digest(target)
-    hardened = cross_model.harden(
-        target, digits.train, source=source, epss=[0.1, 0.2], validation=digits.validation,
-        prepare=augmentation.varied(flip=False, rotate=5, scale=0.05, shift=0.05), **options,
+    varied = augmentation.varied(flip=False, rotate=5, scale=0.05, shift=0.05)
+    hardened, _ = cross_model.harden(
+        target, digits.train, dataclasses.replace(recipe, prepare=varied), source=source,
+        epss=[0.1, 0.2], validation=digits.validation,
     )  # fmt: skip
     assert cache.digest(target) == before
     assert correct(hardened, digits.test).float().mean() > 0.85
-    shown = craft(source, digits.test, partial(fgsm, eps=0.15))
+    shown = craft(source, digits.test, Attack("FGSM", fgsm, eps=0.15))
     fooled = correct(source, shown).float().mean()
     assert correct(hardened, shown).float().mean() > fooled + 0.2
 

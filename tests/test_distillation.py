@@ -1,5 +1,6 @@
 """Defensive distillation: what the student learns, and why it looks robust."""
 
+import dataclasses
 import functools
 
 import pytest
@@ -12,9 +13,11 @@ from advlib.attacks import fgsm, losses, pgd
 from advlib.audit import zero_gradients
 from advlib.data import Split, pixels
 from advlib.defenses import adversarial, distillation
-from advlib.evaluation import correct, logits
+from advlib.predictions import correct, logits
+from advlib.training import Recipe
 
-RECIPE = {"epochs": 2, "batch_size": 50, "optimizer": "adam", "lr": 0.002}
+RECIPE = Recipe(epochs=2, batch_size=50, optimizer="adam", lr=0.002)
+LONGER = dataclasses.replace(RECIPE, epochs=8)
 
 
 def new():
@@ -36,8 +39,8 @@ def test_soft_labels_are_the_softmax_at_the_temperature(digits, shallow):
 
 
 def test_at_temperature_1_the_teacher_is_a_plain_network(digits):
-    plain = adversarial.harden(new(), digits.train, **RECIPE)
-    teacher = distillation.at_temperature(new(), digits.train, temperature=1, **RECIPE)
+    plain, _ = adversarial.harden(new(), digits.train, RECIPE)
+    teacher, _ = distillation.at_temperature(new(), digits.train, RECIPE, temperature=1)
     for name, value in plain.state_dict().items():
         assert torch.equal(teacher.state_dict()[name], value)
 
@@ -48,20 +51,16 @@ def test_hard_labels_at_temperature_1_are_plain_training(digits):
     split = Split(torch.eye(64).view(64, 1, 8, 8), labels)
     sure = linear(200 * F.one_hot(labels, 10).float().T)  # knows each image by its lit pixel
     untrained = networks.build("shallow_cnn", size=8)
-    plain = adversarial.harden(untrained, split, **RECIPE)
-    student = distillation.harden(untrained, split, teacher=sure, temperature=1, **RECIPE)
+    plain, _ = adversarial.harden(untrained, split, RECIPE)
+    student, _ = distillation.harden(untrained, split, RECIPE, teacher=sure, temperature=1)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(student.state_dict()[name], value)
 
 
 def test_the_student_learns_what_the_teacher_says_not_the_labels(digits):
-    teacher = distillation.at_temperature(
-        new(), digits.train, temperature=5, **RECIPE | {"epochs": 8}
-    )
+    teacher, _ = distillation.at_temperature(new(), digits.train, LONGER, temperature=5)
     blank = Split(digits.train.images, torch.zeros_like(digits.train.labels))
-    student = distillation.harden(
-        new(), blank, teacher=teacher, temperature=5, **RECIPE | {"epochs": 8}
-    )
+    student, _ = distillation.harden(new(), blank, LONGER, teacher=teacher, temperature=5)
     agree = guesses(student, pixels(digits.test.images)) == guesses(
         teacher, pixels(digits.test.images)
     )
@@ -71,7 +70,7 @@ def test_the_student_learns_what_the_teacher_says_not_the_labels(digits):
 def test_the_models_are_left_as_they_are(digits, shallow):
     student, before = new(), new().state_dict()
     state = {name: value.clone() for name, value in shallow.state_dict().items()}
-    distillation.harden(student, digits.train, teacher=shallow, temperature=10, **RECIPE)
+    distillation.harden(student, digits.train, RECIPE, teacher=shallow, temperature=10)
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
     assert all(torch.equal(value, state[name]) for name, value in shallow.state_dict().items())
 
@@ -79,8 +78,8 @@ def test_the_models_are_left_as_they_are(digits, shallow):
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf")])
 def test_an_impossible_temperature_is_named(digits, temperature):
     for call in (
-        functools.partial(distillation.at_temperature, new(), digits.train, epochs=1),
-        functools.partial(distillation.harden, new(), digits.train, teacher=new(), epochs=1),
+        functools.partial(distillation.at_temperature, new(), digits.train, RECIPE),
+        functools.partial(distillation.harden, new(), digits.train, RECIPE, teacher=new()),
         functools.partial(distillation.soft_labels, new(), digits.train.images),
     ):
         with pytest.raises(ValueError, match=r"^temperature: "):

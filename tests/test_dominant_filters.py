@@ -5,11 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from advlib import cache, layers, networks
+from advlib import cache, networks
 from advlib.attacks import pgd
 from advlib.data import pixels
 from advlib.defenses import dominant_filters as df
-from advlib.records import paper_rows
+from advlib.networks.layers import convolutions
+from advlib.papers import paper_rows
+from advlib.training import Recipe
 
 CNNS = tuple(networks.CNN_FILTERS)
 
@@ -103,13 +105,14 @@ def test_split_works_without_bias_and_with_stride():
 def test_hardening_moves_the_chosen_filters_and_the_head_alone(digits, shallow):
     before = cache.digest(shallow)
     filters = df.random_filters(shallow, 0.1, seed=3)
-    hardened = df.harden(shallow, digits.train, filters=filters, epochs=1)
+    hardened, curves = df.harden(shallow, digits.train, Recipe(epochs=1), filters=filters)
+    assert curves["epoch"].tolist() == [1]
     assert cache.digest(shallow) == before
-    for name, layer in layers.convolutions(hardened).items():
-        moved = (layer.weight != layers.convolutions(shallow)[name].weight).flatten(1).any(1)
+    for name, layer in convolutions(hardened).items():
+        moved = (layer.weight != convolutions(shallow)[name].weight).flatten(1).any(1)
         assert set(moved.nonzero()[:, 0].tolist()) == set(filters[name].tolist())
     assert not torch.equal(hardened.network[-1].weight, shallow.network[-1].weight)
-    frozen = df.harden(shallow, digits.train, filters=filters, head=False, epochs=1)
+    frozen, _ = df.harden(shallow, digits.train, Recipe(epochs=1), filters=filters, head=False)
     assert torch.equal(frozen.network[-1].weight, shallow.network[-1].weight)
 
 

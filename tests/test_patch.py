@@ -5,7 +5,7 @@ import torch
 from toys import linear, rand, seeded, trained_cnn, untouched
 
 from advlib.attacks.patch import Placements, apply_patch, place, train_patch
-from advlib.evaluation import logits
+from advlib.predictions import logits
 
 TURNED = {"scale": (0.7, 1.4), "rotation": 45.0}
 

@@ -11,6 +11,7 @@ import torch
 
 from advlib import cache, data
 from advlib.defenses import patch_augmentation as pa
+from advlib.training import Recipe
 
 every_operation = pytest.mark.parametrize("name", pa.OPERATIONS)
 
@@ -200,7 +201,8 @@ def test_the_papers_name_of_a_variant_says_its_patches():
 def test_hardening_learns_both_and_leaves_the_model_alone(digits, shallow):
     before = cache.digest(shallow)
     few = data.Split(*(part[:64] for part in digits.train))
-    hardened = pa.harden(shallow, few, patch=7, patches=2, epochs=1, optimizer="adam")
+    recipe = Recipe(epochs=1, optimizer="adam")
+    hardened, _ = pa.harden(shallow, few, recipe, patch=7, patches=2)
     assert cache.digest(shallow) == before
     assert not torch.equal(hardened.network[0].weight, shallow.network[0].weight)
 

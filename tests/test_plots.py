@@ -9,7 +9,7 @@ ROWS = pd.DataFrame(
     [
         {
             "model": model, "attack": attack, "trained_on": attack, "protocol": protocol,
-            "defense": defense, "eps": eps, "share": eps, "value": value,
+            "gradient": "exact", "defense": defense, "eps": eps, "share": eps, "value": value,
         }
         for model in ("shallow_cnn", "base_cnn")
         for attack in ("fgsm", "pgd")
@@ -87,7 +87,13 @@ def test_share_curves_have_a_line_a_protocol():
 def test_protocol_curves_mark_the_values_of_a_logarithmic_axis():
     rows = pd.DataFrame(
         [
-            {"defense": defense, "rate": rate, "protocol": protocol, "value": 0.5}
+            {
+                "defense": defense,
+                "rate": rate,
+                "protocol": protocol,
+                "gradient": "exact",
+                "value": 0.5,
+            }
             for defense in ("AFT-FGSM", "AFT-clean")
             for rate in (0.0002, 0.001)
             for protocol in ("clean", "static", "white-box")
@@ -133,11 +139,11 @@ def test_losses_have_a_line_a_defense():
     assert {"steps", "eps", "7-P1"} <= texts(figure)
 
 
-def test_accuracy_against_cost_has_a_panel_a_protocol_and_a_mark_a_defense():
+def test_accuracy_against_cost_has_a_panel_for_each_attack_and_protocol_and_a_mark_a_defense():
     rows = ROWS[ROWS["model"] == "base_cnn"].assign(passes=7)
     figure = plots.accuracy_against_cost(rows, x="passes", label="passes")
-    assert {"static", "white-box", "whole", "dominant", "passes"} <= texts(figure)
-    points = figure.axes[1].collections[0].get_offsets()
+    assert {"FGSM, static", "PGD, white-box", "whole", "dominant", "passes"} <= texts(figure)
+    points = figure.axes[-1].collections[0].get_offsets()
     assert points.tolist() == [[7, pytest.approx(10)], [7, pytest.approx(10)]]
 
 
@@ -146,13 +152,6 @@ def test_many_panels_of_protocols_stand_in_two_lines():
     figure = plots.protocols(rows, "defense")
     assert {"attack 0", "attack 4"} <= texts(figure)
     assert [axis.axison for axis in figure.axes] == 5 * [True] + [False]
-
-
-def test_names_replace_keys_in_tables_only():
-    named = plots.named(ROWS)
-    assert set(named["model"]) == {"shallow", "base"}
-    assert set(named["eps"]) == {"0.1", "0.3"}
-    assert set(ROWS["model"]) == {"shallow_cnn", "base_cnn"}
 
 
 def test_guesses_have_a_bar_a_class_beside_each_image():
@@ -186,7 +185,8 @@ def test_masking_shows_accuracy_vanished_gradients_and_the_margin():
         {
             "temperature": [1.0, 100.0] * 3,
             "metric": ["accuracy"] * 2 + ["zero gradients"] * 2 + ["margin"] * 2,
-            "protocol": ["float32"] * 2 + ["none"] * 4,
+            "protocol": ["white-box"] * 2 + ["none"] * 4,
+            "gradient": ["float32"] * 2 + ["none"] * 4,
             "value": [0.1, 0.9, 0.0, 0.8, 5.0, 400.0],
         }
     )
@@ -195,3 +195,30 @@ def test_masking_shows_accuracy_vanished_gradients_and_the_margin():
         "float32": [10, 90], "gradients that are 0": [0, 80]
     }  # fmt: skip
     assert right.lines[0].get_ydata().tolist() == [5, 400]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rows: plots.protocols(rows, "defense"),
+        lambda rows: plots.protocol_curves(rows, "defense", "eps", label="eps"),
+        lambda rows: plots.share_curves(rows),
+        lambda rows: plots.accuracy_against_cost(rows, x="eps", label="eps"),
+    ],
+)
+def test_a_misspelt_protocol_is_named(draw):
+    with pytest.raises(ValueError, match=r"^protocol: .*did you mean 'white-box'"):
+        draw(ROWS.assign(protocol="whitebox"))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.protocols(ROWS, "defence"),
+        lambda: plots.protocol_curves(ROWS, "defence", "eps", label="eps"),
+        lambda: plots.accuracy_against_cost(ROWS, x="pases", label="passes"),
+    ],
+)
+def test_a_misspelt_column_is_named(draw):
+    with pytest.raises(ValueError, match=r"^column: must be one of .*defense"):
+        draw()

@@ -5,15 +5,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from advlib import networks, training
+from advlib import cache, networks, training
 from advlib.data import Split
-from advlib.evaluation import correct
+from advlib.predictions import correct
+from advlib.training import Recipe
 
 
 def test_fit_learns_and_keeps_the_best_epoch(digits):
     model = networks.build("shallow_cnn", size=16)
     curves = training.fit(
-        model, digits.train, validation=digits.validation, epochs=6, batch_size=32, seed=1
+        model, digits.train, Recipe(epochs=6, batch_size=32, seed=1), validation=digits.validation
     )
     assert not model.training
     best = curves["validation_accuracy"].max()
@@ -25,7 +26,7 @@ def test_fit_learns_and_keeps_the_best_epoch(digits):
 def test_patience_stops_training(digits):
     model = networks.build("shallow_cnn", size=16)
     curves = training.fit(
-        model, digits.train, validation=digits.validation, epochs=50, patience=1, lr=1e-12
+        model, digits.train, Recipe(epochs=50, patience=1, lr=1e-12), validation=digits.validation
     )
     assert len(curves) == 2  # the first epoch is the best, the second is no better
 
@@ -34,7 +35,7 @@ def test_the_same_call_gives_the_same_bits(digits, tmp_path, monkeypatch):
     def train(seed, folder):
         monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path / folder))
         model = networks.build("shallow_cnn", size=16)
-        training.fit(model, digits.train, epochs=1, seed=seed)
+        training.fit(model, digits.train, Recipe(epochs=1, seed=seed))
         return model.network[0].weight.clone()
 
     assert torch.equal(train(3, "one"), train(3, "two"))
@@ -44,10 +45,10 @@ def test_the_same_call_gives_the_same_bits(digits, tmp_path, monkeypatch):
 def test_an_identical_call_is_reused(digits, tmp_path, monkeypatch):
     monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path))
     first, second = (networks.build("shallow_cnn", size=16) for _ in range(2))
-    training.fit(first, digits.train, epochs=1)
+    training.fit(first, digits.train, Recipe(epochs=1))
     (entry,) = (tmp_path / "fit").glob("*.safetensors")
     made = entry.stat().st_mtime_ns
-    training.fit(second, digits.train, epochs=1)
+    training.fit(second, digits.train, Recipe(epochs=1))
     assert [e.stat().st_mtime_ns for e in (tmp_path / "fit").glob("*.safetensors")] == [made]
     assert torch.equal(first.network[0].weight, second.network[0].weight)
 
@@ -55,7 +56,7 @@ def test_an_identical_call_is_reused(digits, tmp_path, monkeypatch):
 def test_training_leaves_the_global_random_state_alone(digits):
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    training.fit(networks.build("shallow_cnn", size=16), digits.train, epochs=1, seed=9)
+    training.fit(networks.build("shallow_cnn", size=16), digits.train, Recipe(epochs=1, seed=9))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -64,14 +65,16 @@ def test_soft_labels_that_are_hard_teach_the_same(digits):
     soft = Split(hard.images, F.one_hot(hard.labels, 10).float())
     models_ = [networks.build("shallow_cnn", size=16) for _ in range(2)]
     for model, split in zip(models_, (hard, soft), strict=True):
-        training.fit(model, split, epochs=1)
+        training.fit(model, split, Recipe(epochs=1))
     torch.testing.assert_close(models_[0].network[0].weight, models_[1].network[0].weight)
 
 
 def test_groups_set_the_learning_rate_of_a_prefix(digits):
     model = networks.build("shallow_cnn", size=16)
     before = copy.deepcopy(model)
-    training.fit(model, digits.train, epochs=1, optimizer="sgd", groups={"network.0": {"lr": 0.0}})
+    training.fit(
+        model, digits.train, Recipe(epochs=1, optimizer="sgd", groups={"network.0": {"lr": 0.0}})
+    )
     assert torch.equal(model.network[0].weight, before.network[0].weight)
     assert not torch.equal(model.network[4].weight, before.network[4].weight)
 
@@ -80,7 +83,7 @@ def test_parameters_without_a_gradient_are_not_trained(digits):
     model = networks.build("shallow_cnn", size=16)
     model.network[4].requires_grad_(False)
     before = model.network[4].weight.clone()
-    training.fit(model, digits.train, epochs=1)
+    training.fit(model, digits.train, Recipe(epochs=1))
     assert torch.equal(model.network[4].weight, before)
 
 
@@ -101,16 +104,15 @@ def test_a_plateau_lowers_the_rate_after_its_patience(digits):
     contrary = Split(digits.test.images, (digits.test.labels + 1) % 10)  # its loss only rises
     weights = []
 
-    def note(model, images, labels, share, generator):
-        if (6 * share) == round(6 * share):
+    def note(model, images, labels, context):
+        if (6 * context.share) == round(6 * context.share):
             weights.append(model.network[0].weight.detach().clone())
         return images, labels
 
-    training._fit(
-        networks.build("shallow_cnn", size=16), digits.train, epochs=6, validation=contrary,
-        batch_size=100, optimizer="adam", lr=0.001, groups={}, schedule="constant",
-        plateau=(1e-8, 1), patience=None, prepare=note, replays=1, dropout=True, seed=0,
-    )  # fmt: skip
+    recipe = Recipe(epochs=6, batch_size=100, optimizer="adam", plateau=(1e-8, 1), prepare=note)
+    model = networks.build("shallow_cnn", size=16)
+    with cache.off():
+        training.fit(model, digits.train, recipe, validation=contrary)
     moved = [(b - a).abs().max().item() for a, b in itertools.pairwise(weights)]
     # The first epoch sets the mark, the second and third miss it, the fourth is learned no more.
     assert min(moved[:3]) > 1e-4
@@ -120,21 +122,19 @@ def test_a_plateau_lowers_the_rate_after_its_patience(digits):
 def test_replays_show_each_batch_several_times_in_a_row(digits):
     seen = []
 
-    def note(model, images, labels, share, generator):
-        seen.append((labels.tolist(), share))
+    def note(model, images, labels, context):
+        seen.append((labels.tolist(), context.share))
         return images, labels
 
     few = Split(*(part[:50] for part in digits.train))
     model = networks.build("shallow_cnn", size=16)
-    curves = training._fit(
-        model, few, epochs=2, validation=None, batch_size=20, optimizer="sgd", lr=0.01, groups={},
-        schedule="constant", plateau=None, patience=None, prepare=note, replays=3, dropout=True,
-        seed=0,
-    )[1]["curves"]  # fmt: skip
+    recipe = Recipe(epochs=2, batch_size=20, optimizer="sgd", lr=0.01, prepare=note, replays=3)
+    with cache.off():
+        curves = training.fit(model, few, recipe)
     assert [len(labels) for labels, _ in seen] == 2 * [20, 20, 20, 20, 20, 20, 10, 10, 10]
     assert all(seen[i][0] == seen[i - i % 3][0] for i in range(18))
     assert [share for _, share in seen] == [i / 18 for i in range(18)]
-    assert all(0 <= row["accuracy"] <= 1 for row in curves)
+    assert all(0 <= row["accuracy"] <= 1 for row in curves.to_dict("records"))
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,43 @@ def test_impossible_options_are_named(digits, options, named):
         training.fit(
             networks.build("shallow_cnn", size=16), digits.train, **{"epochs": 1} | options
         )
+
+
+def test_an_objective_is_an_argument(digits):
+    """What is learned comes from the objective alone: here to call everything a three."""
+
+    def threes(model, images, labels, context):
+        logits = context.forward(model, images)
+        return F.cross_entropy(logits, torch.full_like(labels, 3)), logits
+
+    model = networks.build("shallow_cnn", size=16)
+    with cache.off():
+        curves = training.fit(model, digits.train, Recipe(epochs=3, objective=threes))
+    guesses = correct(model, Split(digits.test.images, torch.full_like(digits.test.labels, 3)))
+    assert guesses.float().mean() > 0.95
+    assert curves["accuracy"].iloc[-1] < 0.2  # of the true labels
+
+
+def test_what_a_step_remembers_is_its_own_training_s(digits):
+    seen = []
+
+    def note(model, images, labels, context):
+        seen.append(context.memory.get("steps", 0))
+        context.memory["steps"] = seen[-1] + 1
+        return images, labels
+
+    few = Split(*(part[:40] for part in digits.train))
+    for _ in range(2):
+        with cache.off():
+            recipe = Recipe(epochs=1, batch_size=20, prepare=note)
+            training.fit(networks.build("shallow_cnn", size=16), few, recipe)
+    assert seen == [0, 1, 0, 1]
+
+
+def test_evaluating_gives_each_part_its_own_mode_back(shallow):
+    model = copy.deepcopy(shallow).train()
+    model.network[3].eval()
+    before = [part.training for part in model.modules()]
+    with training.evaluating(model):
+        assert not any(part.training for part in model.modules())
+    assert [part.training for part in model.modules()] == before

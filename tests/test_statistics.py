@@ -1,0 +1,70 @@
+import pandas as pd
+import pytest
+from made_up import rows
+
+from advlib.statistics import (
+    at_chance,
+    interval,
+    mean_interval,
+    nearest_protocol,
+    over_seeds,
+    wilson,
+)
+
+
+def test_wilson_is_the_textbook_interval():
+    low, high = wilson(45, 50)  # Wilson 1927: (0.7864, 0.9565)
+    assert (low, high) == (pytest.approx(0.7864, abs=5e-5), pytest.approx(0.9565, abs=5e-5))
+
+
+def test_mean_interval_is_students():
+    low, high = mean_interval([0.5, 0.4, 0.6])
+    half = 4.302653 * 0.1 / 3**0.5  # t(0.975, 2) times the standard error
+    assert (low, high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+    assert mean_interval([0.9, 0.8, 1.0])[1] == 1  # a share reaches no further
+    assert mean_interval([0.5, 0.5]) == (0.5, 0.5)
+    assert all(v != v for v in mean_interval([0.5]))
+
+
+def test_over_seeds_gives_intervals():
+    summary = over_seeds(rows(static=[0.9, 0.8, 1.0], white_box=[0.1]))
+    static, white = summary.to_dict("records")
+    assert (static["seeds"], static["mean"]) == (3, pytest.approx(0.9))
+    assert static["low"] < 0.9 < static["high"]
+    assert (white["seeds"], white["low"]) == (1, pytest.approx(0.0552, abs=1e-4))  # Wilson, 10/100
+
+
+def test_an_interval_covers_other_seeds_and_other_images():
+    agreed = interval([0.0, 0.0, 0.0], 40)
+    assert agreed == (0, pytest.approx(0.0876, abs=1e-4))  # Wilson, 0/40
+    far_apart = interval([0.2, 0.5, 0.8], 100)
+    assert far_apart == mean_interval([0.2, 0.5, 0.8])
+    assert interval([0.4, 0.6], float("nan")) == mean_interval([0.4, 0.6])
+    assert all(v != v for v in interval([0.4], float("nan")))
+
+
+def test_defenses_that_guess_are_told():
+    measured = rows(clean=[0.9]).assign(attack="none")
+    guessing = rows(clean=[0.12]).assign(attack="none", defense="guesses")
+    both = pd.concat([measured, guessing])
+    assert at_chance(both, classes=10) == ["guesses"]
+    assert at_chance(both, classes=100) == []
+
+
+def test_the_nearest_protocol_is_the_one_that_meets_the_papers_figures():
+    attacks = [f"attack {n}" for n in range(8)]
+    paper = pd.DataFrame({"attack": attacks, "value": [0.5 + n / 100 for n in range(8)]})
+    off = {"static": 0.02, "white-box": -0.3}
+    measured = pd.concat(
+        [
+            paper.assign(protocol=p, gradient="exact", value=paper["value"] + d)
+            for p, d in off.items()
+        ]
+    )
+    summary, chance = nearest_protocol(measured, paper.head(7), keys=["attack"])
+    assert summary["figures"].tolist() == [7, 7]
+    assert summary["mean difference"].to_dict() == pytest.approx({"static": 2, "white-box": -30})
+    assert summary["root mean square"].to_dict() == pytest.approx({"static": 2, "white-box": 30})
+    assert chance == pytest.approx(2 / 2**7)  # all signs alike
+    same = measured.assign(value=0.4)
+    assert nearest_protocol(same, paper, keys=["attack"])[1] == 1.0
