@@ -22,6 +22,8 @@ test: $(VENV)/ready lint
 lint: $(VENV)/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 # Against torchattacks, foolbox and ART, which pin other versions: an environment of its own.
 bench: $(BENCH)/ready
@@ -36,9 +38,11 @@ store: $(VENV)/ready
 	$(BIN)/advlib run
 	$(BIN)/advlib store
 
-# Pin anew. torch's own CUDA packages stay out: torch pins them, and not every platform has them.
+# Pin anew what make installs. torch's own CUDA packages stay out: torch pins them, and not every
+# platform has them.
 lock: $(VENV)/ready
-	$(BIN)/python -m uv pip compile -q -U --all-extras --no-annotate --no-header pyproject.toml \
+	$(BIN)/python -m uv pip compile -q -U --extra study --extra book --extra test \
+	  --no-annotate --no-header pyproject.toml \
 	  | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock
 
 clean:

@@ -24,8 +24,8 @@ from toys import (
 )
 
 from advlib import networks
-from advlib.attacks import fgsm, ifgsm, pgd
-from advlib.attacks.attack import frozen
+from advlib.attacks import Attack, bpda, fgsm, ifgsm, pgd
+from advlib.attacks.attack import declare, frozen
 from advlib.attacks.named import NAMED, settings
 
 STEPS = {"step": 0.06, "steps": 10}  # cross a ball of eps 0.3 from any start in it
@@ -412,27 +412,73 @@ def test_bad_inputs_are_refused(attack, name, images, labels):
 
 @pytest.mark.parametrize("attack_set", NAMED)
 def test_the_attacks_that_paper_001_names_can_be_called(attack_set):
-    for attack in NAMED[attack_set]:
-        inspect.signature(attack.func).bind("model", "images", "labels", **attack.keywords)
     found = NAMED[attack_set]
-    radii = {name: attack.keywords["eps"] for name, attack in found.items()}
+    assert len({attack.name for attack in found}) == len(found)
     expected = {"cifar10": {0.03, 0.1}, "fashion_mnist": {0.3}, "imagenet": {0.03, 0.1}}
     expected |= {"empir": {0.1}, "digits": {0.15}}
-    assert set(radii.values()) == expected[attack_set]
-    restarts = {attack.keywords.get("restarts") for attack in found.values()}
-    assert restarts - {None} <= {1, 3, 11}
+    assert {attack.eps for attack in found} == expected[attack_set]
+    assert {attack.settings.get("restarts", 1) for attack in found} <= {1, 3, 11}
 
 
 def test_the_steps_of_named_attacks_can_be_cut():
     few, whole = settings("cifar10", 20), settings("cifar10")
     assert whole == NAMED["cifar10"]
-    for name, attack in few.items():
-        expected = dict(whole[name].keywords)
-        if "steps" in expected:
-            expected["steps"] = 20
-        assert attack.keywords == expected
+    for cut, attack in zip(few, whole, strict=True):
+        steps = {"steps": 20} if attack.has("steps") else {}
+        assert cut.name == attack.name
+        assert dict(cut.settings) == {**attack.settings, **steps}
     with pytest.raises(ValueError, match=r"^attack_set: "):
         settings("nosuch")
+
+
+# An attack as a value
+
+
+def test_an_attack_knows_its_budget_and_does_what_its_function_does():
+    model, images, labels = trained_cnn()
+    attack = Attack("PGD", pgd, eps=0.1, step=0.02, steps=4)
+    assert (attack.name, attack.norm, attack.eps, attack.random) == ("PGD", "Linf", 0.1, True)
+    assert attack.settings["restarts"] == 1  # the defaults are told, too
+    found = attack(model, images[:8], labels[:8], generator=seeded())
+    expected = pgd(model, images[:8], labels[:8], eps=0.1, step=0.02, steps=4, generator=seeded())
+    assert torch.equal(found, expected)
+    other = attack.but(name="PGD-2", eps=0.2)
+    assert (other.name, other.eps, other.settings["step"]) == ("PGD-2", 0.2, 0.02)
+    assert attack.eps == 0.1
+
+
+def test_bpda_s_random_starts_follow_the_generator():
+    """Its settings once hid that it takes one; its images then differed from run to run."""
+    model, images, labels = trained_cnn()
+    attack = Attack("BPDA", bpda, eps=0.1, step=0.02, steps=1, through=[])
+    one, again, other = (
+        attack(model, images[:8], labels[:8], generator=seeded(n)) for n in (1, 1, 2)
+    )
+    assert attack.random
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"eps": 0.1, "step": 0.1, "setps": 3}, "^PGD, setting: .*did you mean 'steps'"),
+        ({"eps": 0.1, "step": 0.1}, "^steps: PGD needs it"),
+    ],
+)
+def test_an_attack_with_impossible_settings_is_refused(settings, says):
+    with pytest.raises(ValueError, match=says):
+        Attack("PGD", pgd, **settings)
+
+
+def test_a_function_that_hides_its_settings_is_no_attack():
+    def hiding(model, images, labels, **options):
+        return images
+
+    with pytest.raises(TypeError, match="settings by name"):
+        declare("mine", 1, norm="Linf")(hiding)
+    with pytest.raises(TypeError, match="declare its function"):
+        Attack("mine", hiding)
 
 
 def test_a_model_that_is_certain_is_attacked_all_the_same():

@@ -30,9 +30,9 @@ def test_a_key_names_everything_that_counts(repository, monkeypatch):
     book.cells[1].source += "\n# but the source does"
     nbformat.write(book, notebook)
     keys.add(plan.plan()[0].key)
-    monkeypatch.setattr(plan.cache, "source_digest", lambda _module: "other code")
+    monkeypatch.setattr(plan, "source_digest", lambda _module: "other code")
     keys.add(plan.plan()[0].key)
-    monkeypatch.setattr(plan.records, "paper_files", lambda _study: {"claims.toml": "another"})
+    monkeypatch.setattr(plan, "paper_files", lambda _study: {"claims.toml": "another"})
     keys.add(plan.plan()[0].key)
     assert len(keys) == 6
 

@@ -47,7 +47,7 @@ def test_a_run_with_an_error_is_not_built(tiny):
 
 
 def test_a_run_of_other_code_is_not_built(tiny, monkeypatch):
-    monkeypatch.setattr("advlib.cache.source_digest", lambda module="": "other code")
+    monkeypatch.setattr("advlib.batch.plan.source_digest", lambda module="": "other code")
     with pytest.raises(ValueError, match="no complete run"):
         book.build()
 

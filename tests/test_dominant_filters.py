@@ -9,11 +9,12 @@ from advlib import cache, networks
 from advlib.attacks import pgd
 from advlib.data import pixels
 from advlib.defenses import dominant_filters as df
+from advlib.networks import cnns
 from advlib.networks.layers import convolutions
 from advlib.papers import paper_rows
 from advlib.training import Recipe
 
-CNNS = tuple(networks.CNN_FILTERS)
+CNNS = tuple(cnns.FILTERS)
 
 
 def test_table_12_comes_out_of_the_papers_way_to_count():

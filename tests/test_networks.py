@@ -3,7 +3,8 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from advlib import layers, networks
+from advlib import networks
+from advlib.networks import layers, resnets
 
 
 def test_base_cnn_is_the_papers_table_1():
@@ -23,7 +24,7 @@ def test_every_network_maps_pixels_to_logits(name):
     assert isinstance(model[0], layers.Normalize)
 
 
-@pytest.mark.parametrize("name", networks.RESNETS)
+@pytest.mark.parametrize("name", resnets.STAGES)
 def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
     network = networks.build(name, channels=3, size=32).network
     reference = getattr(torchvision.models, name)(num_classes=10)

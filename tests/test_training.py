@@ -155,7 +155,7 @@ def test_replays_show_each_batch_several_times_in_a_row(digits):
 def test_impossible_options_are_named(digits, options, named):
     with pytest.raises(ValueError, match=f"^{named}: "):
         training.fit(
-            networks.build("shallow_cnn", size=16), digits.train, **{"epochs": 1} | options
+            networks.build("shallow_cnn", size=16), digits.train, Recipe(**{"epochs": 1} | options)
         )
 
 

@@ -216,8 +216,9 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
 
 def _column(value: float | Tensor, images: Tensor) -> Tensor:
     """One number, or one an image, as float32 [N, 1, 1, 1]."""
-    value = torch.as_tensor(value, dtype=images.dtype, device=images.device)
-    return value.expand(len(images)).view(-1, 1, 1, 1)
+    if not isinstance(value, Tensor):  # filled in on the device, where nothing waits for a copy
+        return torch.full((len(images), 1, 1, 1), value, dtype=images.dtype, device=images.device)
+    return value.to(images).expand(len(images)).view(-1, 1, 1, 1)
 
 
 def _uniform(shape: torch.Size, generator: torch.Generator | None, device: torch.device) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from advlib.cache import versioned
 from advlib.data import Split
 from advlib.networks.layers import convolutions
+from advlib.predictions import device_of
 from advlib.training import Hardened, Recipe, fit
 
 # Modules in which each channel keeps to itself.
@@ -36,8 +37,10 @@ def effects(
     """Mean absolute change of each filter's output from an image to its adversarial counterpart.
 
     Measured after the ReLU, which in the paper's (Keras) networks is part of the layer. `images`
-    and `adversarial` are float32 [N, C, H, W]; returns float32 [N, filters] by convolution.
+    and `adversarial` are float32 [N, C, H, W]; returns float32 [N, filters] by convolution, on the
+    model's device.
     """
+    device = device_of(model)
     outputs: dict[str, list[Tensor]] = {name: [] for name in convolutions(model)}
     hooks = [
         layer.register_forward_hook(lambda _m, _i, out, name=name: outputs[name].append(out.relu()))
@@ -47,7 +50,7 @@ def effects(
     try:
         for pair in zip(images.split(batch_size), adversarial.split(batch_size), strict=True):
             for batch in pair:
-                model(batch)
+                model(batch.to(device))
             for name, (before, after) in outputs.items():
                 moved[name].append((after - before).abs().mean((2, 3)))
                 outputs[name].clear()
@@ -83,7 +86,9 @@ def dominant(moved: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     """
     chosen = {}
     for name, change in moved.items():
-        often = top_counts(change, torch.zeros(len(change), dtype=torch.int64), share)[0]
+        often = top_counts(
+            change, torch.zeros(len(change), dtype=torch.int64, device=change.device), share
+        )[0]
         rank = often + change.mean(0) / change.mean(0).sum().clamp(min=1e-12)
         chosen[name] = rank.topk(kept(share, change.shape[1])).indices.sort().values
     return chosen

@@ -20,6 +20,7 @@ def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None
     `by` is the column with the defense's label; whiskers span the seeds. More than four panels
     stand in two lines.
     """
+    known(rows, [by, "model"])
     models = list(rows["model"].unique())
     lines = 1 if len(models) <= 4 else 2
     height = lines * max(3.4, 1.2 + 0.22 * rows[by].nunique())
@@ -28,7 +29,6 @@ def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None
     )
     for axis in axes.flat[len(models) :]:
         axis.set_axis_off()
-    known(rows, [by, "model"])
     drawn = with_shown(rows)
     drawn = drawn.assign(percent=drawn["value"] * 100)
     for axis, model in zip(axes.flat, models, strict=False):

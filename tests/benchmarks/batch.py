@@ -23,6 +23,7 @@ import nbformat
 
 from advlib.batch import Job, store
 from advlib.batch.job import LOG
+from advlib.files import fill
 
 # A worker imports this file again; torch, which `advlib run` keeps from its workers, comes later.
 
@@ -37,8 +38,6 @@ noted = {"parameters": {"seeds": seeds}, "started": "", "seconds": 0}
 
 def main() -> None:
     """Measure, print the table and put it into the README."""
-    from advlib import cache
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--empty", type=int, default=1000, help="empty notebooks")
     rows = [
@@ -52,7 +51,7 @@ def main() -> None:
     ]
     report = "\n".join(rows)
     print(report)
-    cache.fill(README, "batch", report)
+    fill(README, "batch", report)
 
 
 def studies(workers: int, *times: str) -> Iterator[str]:

@@ -21,7 +21,6 @@ import foolbox
 import numpy as np
 import torch
 import torchattacks
-from advlib.attacks.contract import frozen
 from art.attacks.evasion.adversarial_patch.adversarial_patch_pytorch import (
     AdversarialPatchPyTorch,
 )
@@ -34,16 +33,17 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2 as transforms
 from torchvision.transforms.v2 import functional as v2
 
-from advlib import augmentation, cache, data, networks
+from advlib import augmentation, data, devices, files, networks
 from advlib.attacks import jsma, pgd
+from advlib.attacks.attack import frozen
 from advlib.attacks.jsma import EDGE, best_pair, saliency
 from advlib.attacks.patch import pasted, train_patch
 from advlib.cost import step_seconds
 from advlib.defenses import adversarial, dominant_filters, patch_augmentation
-from advlib.evaluation import correct
-from advlib.training import autocast, fit
+from advlib.predictions import correct
+from advlib.training import Recipe, fit
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+DEVICE = devices.default()
 EPS, STEP, STEPS = 0.3, 0.01, 40  # Madry et al. 2018 on MNIST
 README = Path(__file__).parents[2] / "README.md"
 COLUMNS = ("ours", "torchattacks", "foolbox", "ART", "torchvision", "DataLoader", "the whole")
@@ -65,7 +65,7 @@ def main() -> None:
         os.environ["ADVLIB_CACHE"] = folder  # nothing is taken from an earlier run
         report = measured()
     print(report)
-    cache.fill(README, "benchmarks", report)
+    files.fill(README, "benchmarks", report)
 
 
 def measured() -> str:
@@ -100,11 +100,11 @@ def measured() -> str:
 
 def trained() -> tuple[data.Dataset, nn.Module]:
     """MNIST if it is on disk, else the embedded digits, and a base_cnn trained on it briefly."""
-    found = (data.root() / data.DOWNLOADS["mnist"].folder).is_dir()
+    found = (data.root() / "MNIST").is_dir()
     sizes = {"train": 20_000, "test": 1000} if found else {}
     dataset = data.load("mnist" if found else "digits", device=DEVICE, **sizes)
     model = networks.build("base_cnn").to(DEVICE)
-    fit(model, dataset.train, epochs=3 if found else 20)
+    fit(model, dataset.train, Recipe(epochs=3 if found else 20))
     return dataset, model
 
 
@@ -187,7 +187,7 @@ def trained_resnet() -> tuple[nn.Module, Tensor, Tensor]:
     """ResNet-18 trained briefly on the digits as 3x32x32 images; test images and labels."""
     digits = data.load("digits", size=32, channels=3, device=DEVICE)
     model = networks.build("resnet18", channels=3, size=32).to(DEVICE)
-    fit(model, digits.train, epochs=4, batch_size=64, optimizer="adam")
+    fit(model, digits.train, Recipe(epochs=4, batch_size=64, optimizer="adam"))
     return model, data.pixels(digits.test.images), digits.test.labels
 
 
@@ -279,10 +279,11 @@ def altered_epoch(photos: Tensor, labels: Tensor, count: int = 5000) -> Case:
     seeds = itertools.count()  # what was trained before is not trained again
 
     def ours() -> None:
-        patch_augmentation.harden(model, train, patch=7, patches=2, epochs=1, seed=next(seeds))
+        recipe = Recipe(epochs=1, seed=next(seeds))
+        patch_augmentation.harden(model, train, recipe, patch=7, patches=2)
 
     def whole() -> None:
-        adversarial.harden(model, twice, epochs=1, seed=next(seeds))
+        adversarial.harden(model, twice, Recipe(epochs=1, seed=next(seeds)))
 
     seconds = medians({"ours": ours, "the whole": whole}, rounds=7)
     what = f"An epoch on {count:,} images and their altered selves, cifar_conv"
@@ -316,10 +317,8 @@ def augmented_epoch(photos: Tensor, labels: Tensor, count: int = 256) -> Case:
     descent = torch.optim.Adam(peer.parameters())
 
     def ours() -> None:
-        fit(
-            model, train, epochs=1, optimizer="adam", prepare=augmentation.varied(),
-            seed=next(seeds),
-        )  # fmt: skip
+        varied = augmentation.varied()
+        fit(model, train, Recipe(epochs=1, optimizer="adam", prepare=varied, seed=next(seeds)))
 
     def loop() -> None:
         for images, goals in loader:
@@ -442,7 +441,7 @@ def machine() -> str:
         *([torch.cuda.get_device_name()] if DEVICE.type == "cuda" else []),
         names[0] if names else platform.machine(),
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        f"autocast {'bfloat16' if autocast(DEVICE)._enabled else 'off'}",
+        f"autocast {devices.number_type(DEVICE)}",
         f"{platform.system()}, Python {platform.python_version()}, torch {torch.__version__}",
     ]
     return "; ".join(parts)
