@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-bench
 UV := uv==0.13.8
 
-.PHONY: book test lint bench bench-batch store lock clean
+.PHONY: book test lint bench bench-batch gpu store lock clean
 
 book: $(VENV)/ready
 	$(BIN)/advlib run
@@ -32,6 +32,11 @@ bench: $(BENCH)/ready
 # What a batch costs beside its kernels; a thousand empty notebooks take a while.
 bench-batch: $(VENV)/ready
 	$(BIN)/python tests/benchmarks/batch.py
+
+# On a machine with a GPU: agreement with the CPU, speeds, then the paper profiles. It can be
+# stopped, and goes on where it was.
+gpu: $(VENV)/ready
+	$(BIN)/python tests/benchmarks/gpu.py
 
 # Put the outputs of the default parameters into notebooks/, to be committed.
 store: $(VENV)/ready

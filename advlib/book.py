@@ -164,7 +164,7 @@ def _origin(run: Path) -> dict[str, str]:
     """One column of the status table."""
     made = store.provenance(run)
     try:
-        (present,) = plan([made["study"]], made["parameters"])
+        (present,) = plan([made["study"]], made["parameters"], threads=made["threads"])
         same = made["key"] == present.key
     except ValueError:  # the study's parameters are others by now
         same = False

@@ -42,8 +42,14 @@ def _parser() -> argparse.ArgumentParser:
         help="a job for each combination, as in seed=0..9,dataset=mnist,fashion_mnist",
     )  # fmt: skip
     run.add_argument("--out", default="runs", help="folder for the runs, or an fsspec address")
-    run.add_argument("--workers", type=int, metavar="N",
-                     help="jobs at a time (one a GPU, or one for two cores)")  # fmt: skip
+    run.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="jobs at a time (one a GPU, or as many as the cores have room for)",
+    )
+    run.add_argument("--threads", type=int, default=1, metavar="N",
+                     help="threads of a job (1); another number gives other last bits")  # fmt: skip
     run.add_argument("--scheduler", default="", metavar="ADDRESS",
                      help="a Dask scheduler, or its file, in place of workers here")  # fmt: skip
     run.add_argument("--gpus", default="auto", help="auto, none, or numbers as in 0,2")
@@ -92,7 +98,13 @@ def _run(arguments: argparse.Namespace) -> int:
     gpus = {"auto": None, "none": ()}.get(arguments.gpus, arguments.gpus.split(","))
     if gpus and not all(number.strip().isdigit() for number in gpus):
         raise ValueError(f"gpus: must be auto, none, or numbers as in 0,2; got {arguments.gpus}")
-    jobs = plan.plan(arguments.studies, overrides, profile=arguments.profile, sweep=sweep)
+    jobs = plan.plan(
+        arguments.studies,
+        overrides,
+        profile=arguments.profile,
+        sweep=sweep,
+        threads=arguments.threads,
+    )
     if arguments.dry_run:
         return _tell(jobs, arguments.out)
     from dask.utils import parse_bytes

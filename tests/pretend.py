@@ -90,13 +90,14 @@ class Machine(TorchDispatchMode):
         # So that torch.tensor(x, device="lazy") comes through here.
         torch._C._set_only_lift_cpu_tensors(True)
         self._generator, torch.Generator = torch.Generator, _generator
+        self._autocast, torch.is_autocast_enabled = torch.is_autocast_enabled, _autocast
         _machines.append(self)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         _machines.pop()
-        torch.Generator = self._generator
+        torch.Generator, torch.is_autocast_enabled = self._generator, self._autocast
         torch._C._set_only_lift_cpu_tensors(False)
 
     def counted(self, work: Callable[[], object]) -> tuple[int, int]:
@@ -127,6 +128,13 @@ class _LazyGenerator(_Generator):
 
 def _generator(device: torch.device | str = "cpu") -> torch.Generator:
     return _LazyGenerator() if torch.device(device).type == DEVICE.type else _Generator(device)
+
+
+_of_torch = torch.is_autocast_enabled
+
+
+def _autocast(kind: str) -> bool:
+    return kind != DEVICE.type and _of_torch(kind)
 
 
 def to_device(module: nn.Module) -> nn.Module:

@@ -22,6 +22,7 @@ def test_a_key_names_everything_that_counts(repository, monkeypatch):
     assert plan.plan(["tiny"]) == [job]
     keys = {job.key, plan.plan(overrides={"eps": 0.2})[0].key}
     keys.add(plan.plan(profile="paper")[0].key)
+    keys.add(plan.plan(threads=2)[0].key)
     notebook = repository / "notebooks/tiny.ipynb"
     book = nbformat.read(notebook, as_version=4)
     book.cells[1].outputs = [nbformat.v4.new_output("stream", text="an output does not count")]
@@ -34,7 +35,7 @@ def test_a_key_names_everything_that_counts(repository, monkeypatch):
     keys.add(plan.plan()[0].key)
     monkeypatch.setattr(plan, "paper_files", lambda _study: {"claims.toml": "another"})
     keys.add(plan.plan()[0].key)
-    assert len(keys) == 6
+    assert len(keys) == 7
 
 
 def test_another_default_does_not_change_a_run_that_does_not_use_it(repository):

@@ -38,7 +38,7 @@ ATTACKS = {
     "JSMA": Attack("JSMA", jsma, gamma=0.03),
     "JSMA, single": Attack("JSMA", jsma, gamma=0.02, pairs=False, mode="random_target"),
     "Square": Attack("Square", square, eps=0.1, steps=20),
-    "AutoAttack": Attack("AutoAttack", autoattack, eps=0.02),
+    "AutoAttack": Attack("AutoAttack", autoattack, eps=0.5),  # at less it searches for a minute
 }
 AUGMENTATIONS = {
     "flip and shift": augmentation.flip_and_shift(),
@@ -76,8 +76,6 @@ def on_device(*tensors: Tensor) -> bool:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attacks_run_there_and_find_what_they_find_here(name, digits, shallow, there):
     model, split = there
-    if name == "AutoAttack":
-        pytest.importorskip("pyautoattack")
     images, labels = pixels(split.images), split.labels
     dice = devices.generator(0, DEVICE)
     made = ATTACKS[name](model, images, labels, generator=dice, stop_when_wrong=True)
@@ -137,9 +135,8 @@ def test_fit_waits_once_an_epoch(there, machine, digits):
     twice = Split(*(torch.cat([part] * 4) for part in split))
 
     def run(batches: int) -> None:
-        fit(
-            model, Split(*(part[: 10 * batches] for part in twice)), Recipe(epochs=1, batch_size=10)
-        )
+        some = Split(*(part[: 10 * batches] for part in twice))
+        fit(model, some, Recipe(epochs=1, batch_size=10))
 
     assert per_step(machine, run, 2, 6) == (0, 0)
 
@@ -184,9 +181,8 @@ def test_a_step_of_a_patch_neither_copies_nor_waits(there, machine):
 
 def test_evaluation_runs_there_under_every_protocol(there, shallow, digits):
     model, split = there
-    subject = Subject(
-        model, "shallow_cnn", undefended=model, stranger=model, untricked=ClippedProbabilities(model)
-    )  # fmt: skip
+    others = {"undefended": model, "stranger": model, "untricked": ClippedProbabilities(model)}
+    subject = Subject(model, "shallow_cnn", **others)
     protocols = ["clean", "noise", "transfer", "static", "white-box", "adaptive"]
     found = evaluate([subject], split, [ATTACKS["FGSM"]], protocols)
     assert [o.protocol for o in found] == protocols

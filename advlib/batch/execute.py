@@ -49,13 +49,12 @@ def run(
 
     They start in the order that lets the last end early, by what earlier runs took; jobs of which
     that is not known come first. A job that fails does not keep the others from running; its
-    notebook stays in KEY-failed. A worker that dies hands its job to another. Each kernel gets its
-    machine's cores divided by the workers there.
+    notebook stays in KEY-failed. A worker that dies hands its job to another.
 
     Args:
         out: folder, or an address that fsspec can write.
-        workers: processes on this machine, each with one job at a time; None is one a GPU, or one
-            for two cores where there is none.
+        workers: processes on this machine, each with one job at a time; None is one a GPU or,
+            where there is none, as many as the cores have room for with the jobs' threads.
         scheduler: address of a Dask scheduler, or its scheduler file, instead of own workers.
         gpus: numbers of the GPUs to use, one for each worker; None is all that there are.
         cell_seconds: limit of a cell; None is none.
@@ -75,7 +74,8 @@ def run(
                 todo.append(job)
         if not todo:
             return []
-        with _client(workers, scheduler, gpus) as client:
+        room = max(1, (os.cpu_count() or 1) // max(job.threads for job in todo))
+        with _client(workers, scheduler, gpus, room) as client:
             known = len(client.scheduler_info(n_workers=-1)["workers"])
             todo = ordered(todo, seconds, max(1, known))
             return _submit(client, todo, str(out), progress, cell_seconds, memory)
@@ -133,7 +133,9 @@ def _why(error: BaseException | None, run: Path | UPath) -> str:
 
 
 @contextmanager
-def _client(workers: int | None, scheduler: str, gpus: Sequence[int] | None) -> Iterator[Client]:
+def _client(
+    workers: int | None, scheduler: str, gpus: Sequence[int] | None, room: int
+) -> Iterator[Client]:
     if scheduler:
         named = (
             {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
@@ -146,7 +148,7 @@ def _client(workers: int | None, scheduler: str, gpus: Sequence[int] | None) -> 
             yield client
         return
     gpus = list(range(torch.cuda.device_count())) if gpus is None else list(gpus)
-    workers = workers or len(gpus) or max(1, (os.cpu_count() or 1) // 2)
+    workers = workers or len(gpus) or room
     spec = {
         number: {
             "cls": Nanny,

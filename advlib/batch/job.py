@@ -21,7 +21,7 @@ import dask
 import nbformat
 import papermill
 import psutil
-from distributed import get_worker, worker_client
+from distributed import get_worker
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -46,7 +46,6 @@ class JobError(RuntimeError):
 class Limits:
     """What a job may take."""
 
-    threads: int | None = None  # of torch and OpenMP; None leaves them to the environment
     cell_seconds: int | None = None
     memory: int | None = None  # bytes of the kernel
 
@@ -74,13 +73,9 @@ def execute(job: Job, out: str, *, folder: str, limits: Limits, tell: Tell) -> s
 
 
 def task(job: Job, *, out: str, folder: str, cell_seconds: int | None, memory: int | None) -> str:
-    """`execute` on a Dask worker, with its share of the machine's cores."""
+    """`execute` on a Dask worker."""
     worker = get_worker()
-    with worker_client(separate_thread=False) as client:
-        known = client.scheduler_info(n_workers=-1)["workers"]
-    beside = sum(other["host"] == worker.ip for other in known.values())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    limits = Limits(max(1, cores // max(1, beside)), cell_seconds, memory)
+    limits = Limits(cell_seconds, memory)
 
     def tell(report: Mapping[str, Any]) -> None:
         worker.log_event(TOPIC, {"job": job.key, **report})
@@ -95,8 +90,7 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in own}
     environment |= {"ADVLIB_RUN": str(work.resolve())}
     environment.setdefault("TQDM_MININTERVAL", "10")  # seconds; a log is not a terminal
-    if limits.threads:  # set before the kernel imports torch
-        environment |= dict.fromkeys(THREADS, str(limits.threads))
+    environment |= dict.fromkeys(THREADS, str(job.threads))  # before the kernel imports torch
     log = work / LOG
     with _watched(limits.memory) as outgrown, log.open("w", buffering=1) as lines:
         try:

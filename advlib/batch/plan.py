@@ -17,6 +17,7 @@ import yaml
 from advlib import cache, data
 from advlib import studies as known_studies
 from advlib.batch import Job
+from advlib.checks import check_count
 from advlib.papers import paper_files
 from advlib.source import source_digest
 from advlib.studies.settings import Settings
@@ -36,6 +37,7 @@ def plan(
     *,
     profile: str = "quick",
     sweep: Mapping[str, Sequence[Any]] | None = None,
+    threads: int = 1,
 ) -> list[Job]:
     """A job for each named study (all by default) and each combination of the swept values.
 
@@ -44,10 +46,12 @@ def plan(
     documents is a job for each, with what it does not say taken from the first; where `dataset` is
     given, only the document of that data set counts, or else the first. A value swept over a
     parameter that is a list becomes a list of one. Jobs that would give equal records are one.
+    Each computes with so many `threads`, however many jobs run at a time.
 
     Raises ValueError, before anything runs, for an unknown study, an unknown or impossible
     parameter, or one that is both set and swept.
     """
+    check_count("threads", threads)
     known = studies()
     for name in names:
         if name not in known:
@@ -63,7 +67,7 @@ def plan(
             given = overrides | study.listed(dict(zip(sweep, values, strict=True)))
             own = [s for s in settings if given.get("dataset") in (None, s.get("dataset"))]
             for chosen in own or settings[:1]:
-                job = study.job(chosen | given)
+                job = study.job(chosen | given, threads)
                 jobs[job.study, job.key] = job
     return list(jobs.values())
 
@@ -123,15 +127,16 @@ class _Study:
             for name, value in swept.items()
         }
 
-    def job(self, overrides: Mapping[str, Any]) -> Job:
+    def job(self, overrides: Mapping[str, Any], threads: int) -> Job:
         settings = self.settings.of({**self.defaults, **overrides})
         given = settings.model_dump()
         named = [given[name] for name in self.settings.datasets() if given[name]]
         for dataset in set(named) - self.stamps.keys():
             self.stamps[dataset] = data.stamp(dataset)
-        key = cache.digest([self.fixed, given, [self.stamps[name] for name in named]])
+        stamps = [self.stamps[name] for name in named]
+        key = cache.digest([self.fixed, given, stamps, threads])
         changed = {name: v for name, v in given.items() if v != self.defaults[name]}
-        return Job(self.notebook.stem, self.notebook, given, changed, key[:12])
+        return Job(self.notebook.stem, self.notebook, given, changed, key[:12], threads)
 
 
 def _read(notebook: Path) -> _Study:

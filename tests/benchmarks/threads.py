@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 
-ROUNDS = 5
+ROUNDS = 3
 SETTINGS: dict[str, dict[str, str]] = {
     "torch's own": {},
     "GOMP_SPINCOUNT=1000": {"GOMP_SPINCOUNT": "1000"},
