@@ -6,4 +6,4 @@ import os
 # the same cores. libgomp reads this once, when torch is loaded: import advlib before torch. The
 # value is that of tests/benchmarks/threads.py; who sets one of the two has it their way.
 if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
-    os.environ["GOMP_SPINCOUNT"] = "10000"
+    os.environ["GOMP_SPINCOUNT"] = "100000"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import scipy.stats
 import torch
@@ -30,6 +31,11 @@ def flip_and_shift(*, flip: bool = True, shift: int = 4) -> functools.partial:
     return functools.partial(_flip_and_shift, flip=flip, shift=shift)
 
 
+def _drawing(context: Context, images: Tensor) -> dict[str, Any]:
+    """Where random numbers come from, and where they lie."""
+    return {"generator": context.generator, "device": images.device}
+
+
 @versioned("flip and shift", 1)
 def _flip_and_shift(
     model: nn.Module,
@@ -41,7 +47,7 @@ def _flip_and_shift(
     shift: int,
 ) -> tuple[Tensor, Tensor]:
     count, channels, height, width = images.shape
-    draw = {"generator": context.generator, "device": images.device}
+    draw = _drawing(context, images)
     mirrored = torch.rand(count, 1, **draw) < (0.5 if flip else 0.0)
     down, right = torch.randint(2 * shift + 1, (2, count, 1), **draw)
     rows = torch.arange(height, device=images.device) + down
@@ -72,7 +78,7 @@ def varied(
 
     Raises ValueError for an amount that is negative or too large.
     """
-    amounts = {"rotate": rotate, "shift": shift, "scale": scale, "skew": skew,
+    amounts: dict[str, Any] = {"rotate": rotate, "shift": shift, "scale": scale, "skew": skew,
                "brightness": brightness, "noise": noise}  # fmt: skip
     limits = {"rotate": 180, "shift": 1, "scale": 0.9, "skew": 80, "brightness": 1, "noise": 1}
     for name, amount in amounts.items():
@@ -134,7 +140,7 @@ def _vary(
     noise: float,
     **amounts: float,
 ) -> tuple[Tensor, Tensor]:
-    draw = {"generator": context.generator, "device": images.device}
+    draw = _drawing(context, images)
 
     def drawn(amount: float) -> Tensor:
         return amount * (2 * torch.rand(len(images), **draw) - 1)
@@ -186,7 +192,7 @@ def _mix(
     layers: Sequence[str],
     alpha: float,
 ) -> tuple[Tensor, Tensor]:
-    layer = layers[torch.randint(len(layers), (), generator=context.host)]
+    layer = layers[int(torch.randint(len(layers), (), generator=context.host))]
     chance = torch.rand((), generator=context.host, dtype=torch.float64)
     weight = float(scipy.stats.beta.ppf(chance, alpha, alpha))
     partner = torch.randperm(len(images), generator=context.generator, device=images.device)
@@ -222,7 +228,7 @@ def _erase(
     aspect: float,
 ) -> tuple[Tensor, Tensor]:
     count, _, height, width = images.shape
-    draw = {"generator": context.generator, "device": images.device}
+    draw = _drawing(context, images)
     size, ratio, down, right = torch.rand(4, count, TRIES, **draw)
     size = (area[0] + (area[1] - area[0]) * size) * height * width
     ratio = aspect + (1 / aspect - aspect) * ratio

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import filecmp
+import functools
 import io
 import re
 import shutil
@@ -67,7 +68,7 @@ def publish(run: Path, page: str = "") -> Path:
     for name in (*store.RESULTS, *store.HEADLINE):
         if (run / name).is_file():
             target = PUBLISHED / page / name
-            files.write_whole(target, lambda part, n=name: shutil.copyfile(run / n, part))
+            files.write_whole(target, functools.partial(shutil.copyfile, run / name))
     notebook = PUBLISHED / f"{page}.ipynb"
     executed = nbformat.read(run / store.NOTEBOOK, as_version=4)
     for output in (o for cell in executed.cells for o in cell.get("outputs", ())):
@@ -101,13 +102,13 @@ def store_outputs(*, runs: Path = store.STORE) -> list[Path]:
         ]
         if seconds := store.provenance(executed.parent).get("worker_seconds"):
             book.metadata["advlib"] = {"worker_seconds": seconds}  # for the order of later batches
-        files.write_whole(job.notebook, lambda part, b=book: nbformat.write(b, part))
+        files.write_whole(job.notebook, functools.partial(nbformat.write, book))
         done.append(job.notebook)
     return done
 
 
 def _executed(job: Job, runs: Path, allow_stale: bool) -> Path:
-    run = store.folder(job, runs)
+    run = runs / job.study / job.key
     if store.is_complete(run):
         return run / store.NOTEBOOK
     if not allow_stale:

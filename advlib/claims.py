@@ -85,8 +85,10 @@ def _outcome(
             return []
         margin = condition.get("margin", 0.0)
         value, low, high = _pooled(seen)
-        number = condition.get("number")
-        bound, least, most = (number,) * 3 if other is None else _pooled(other)
+        if other is None:
+            bound = least = most = float(condition["number"])
+        else:
+            bound, least, most = _pooled(other)
         gap = value - bound - margin
         below, above = (
             math.hypot(value - low, most - bound),

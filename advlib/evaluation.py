@@ -56,9 +56,16 @@ class Outcome(NamedTuple):
     def columns(self) -> dict[str, Any]:
         """What a record says of it, beside its value."""
         subject, attack = self.subject, self.attack
-        said = {"model": subject.model, "defense": subject.defense, "seed": subject.seed}
-        said |= {"attack": attack.name if attack else "none", "eps": attack.eps if attack else None}
-        return {**said, "protocol": self.protocol, "gradient": self.gradient, **subject.columns}
+        return {
+            "model": subject.model,
+            "defense": subject.defense,
+            "seed": subject.seed,
+            "attack": attack.name if attack else "none",
+            "eps": attack.eps if attack else None,
+            "protocol": self.protocol,
+            "gradient": self.gradient,
+            **subject.columns,
+        }
 
 
 # Whom a protocol's images are crafted on, by the name of a Subject's field.

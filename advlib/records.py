@@ -6,6 +6,7 @@ Rows are the only source of the numbers in a page. A paper's own tables are rows
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -130,8 +131,8 @@ class Run:
         provenance = self.provenance()
         tables = {"records.csv": self.rows, "timings.csv": self.timings}
         write_whole(folder / OUTCOMES, lambda part: save_file(self._outcomes, part))
-        for name, table in tables.items():
-            write_whole(folder / name, lambda part, t=table: t.to_csv(part, index=False))
+        for name, rows in tables.items():
+            write_whole(folder / name, functools.partial(rows.to_csv, index=False))
         write_whole(
             folder / "provenance.json",
             lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n"),

@@ -16,7 +16,7 @@ def source_digest(module: str = "") -> str:
     """Digest of the source of an advlib module and all that it uses; without a name, of advlib."""
     package = Path(__file__).parent
     if module:
-        files = sorted(Path(sys.modules[name].__file__) for name in _used_by(module))
+        files = sorted(Path(str(sys.modules[name].__file__)) for name in _used_by(module))
     else:
         files = sorted(package.rglob("*.py"))
     return digest([(str(f.relative_to(package)), _meaning(f.read_text())) for f in files])

@@ -38,7 +38,7 @@ def test_attacks_and_defenses_need_neither_dask_nor_papermill_nor_the_book():
 
 def test_idle_threads_do_not_spin_unless_the_user_says_so():
     show = "import os, advlib; print(*map(os.environ.get, ['GOMP_SPINCOUNT', 'OMP_WAIT_POLICY']))"
-    assert run(show) == "10000 None"
+    assert run(show) == "100000 None"
     assert run(show, GOMP_SPINCOUNT="7") == "7 None"
     assert run(show, OMP_WAIT_POLICY="ACTIVE") == "None ACTIVE"
 

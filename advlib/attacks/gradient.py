@@ -5,6 +5,8 @@ All three are one loop. They differ in where it starts, how far it steps and how
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -127,7 +129,7 @@ def _attack(
     check_eps(eps, len(images))
     check_count("steps", steps)
     check_count("restarts", restarts)
-    eps, step = _column(eps, images), _column(step, images)
+    eps, step = column(eps, images), column(step, images)
     lower, upper = (images - eps).clamp_(min=0), (images + eps).clamp_(max=1)
     ascent = -step if targeted else step  # towards a target the loss must fall
 
@@ -153,12 +155,12 @@ def _attack(
 
 
 def climb(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],
     images: Tensor,
     goals: Tensor,
     lower: Tensor,
     upper: Tensor,
-    ascent: float | Tensor,
+    ascent: Tensor,
     steps: int,
     *,
     loss: losses.Loss,
@@ -172,7 +174,7 @@ def climb(
 
     Args:
         goals: what the loss takes: labels int64 [N], or probabilities float32 [N, K].
-        ascent: length of a step in pixel units, negative to descend; a number, or [N, 1, 1, 1].
+        ascent: length of a step in pixel units, negative to descend: float32 [N, 1, 1, 1].
         targeted, stop_when_wrong: as for `pgd`; the goals are labels then.
     """
     result = images.clone()
@@ -214,7 +216,7 @@ def _logits(model: nn.Module, images: Tensor) -> Tensor:
     return model(images)
 
 
-def _column(value: float | Tensor, images: Tensor) -> Tensor:
+def column(value: float | Tensor, images: Tensor) -> Tensor:
     """One number, or one an image, as float32 [N, 1, 1, 1]."""
     if not isinstance(value, Tensor):  # filled in on the device, where nothing waits for a copy
         return torch.full((len(images), 1, 1, 1), value, dtype=images.dtype, device=images.device)

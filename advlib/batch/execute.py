@@ -102,7 +102,7 @@ def _submit(
     # Keys that begin alike are one group to Dask, whose order it keeps.
     names = [("run", key) for key in sent]
     futures = as_completed(client.map(execute, sent.values(), key=names, pure=False))
-    again = Counter()
+    again: Counter[str] = Counter()
     failures = []
     for future in futures:
         job = by_key[future.key[1]]

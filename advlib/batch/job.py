@@ -115,7 +115,7 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
             raise JobError(f"a cell took more than {limits.cell_seconds} s") from None
         except DeadKernelError:
             why = "it was killed, as the system does when memory runs out"
-            if outgrown:
+            if outgrown and limits.memory:
                 why = f"it took more than {limits.memory / 2**30:.3g} GiB of memory"
             raise JobError(f"the kernel died: {why}") from None
 

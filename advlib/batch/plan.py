@@ -165,7 +165,7 @@ def _imported(cells: Sequence[tuple[str, str]]) -> list[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
     found = []
     for name in sorted(name for name in names if name.startswith("advlib.")):
         try:

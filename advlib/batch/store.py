@@ -81,10 +81,10 @@ def claimed(run: Path | UPath) -> Iterator[None]:
 @contextmanager
 def workspace(run: Path | UPath) -> Iterator[Path]:
     """A folder to work in that gets the run's name at the end, or KEY-failed at an error."""
-    local = isinstance(run, Path)
-    if local:
-        run.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=run.parent if local else None, prefix=f".{run.name}-"))
+    beside = run.parent if isinstance(run, Path) else None
+    if beside is not None:
+        beside.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=beside, prefix=f".{run.name}-"))
     work.chmod(0o755)  # mkdtemp makes it private
     try:
         yield work
@@ -205,8 +205,8 @@ def _lock(run: Path) -> Path:
     return run.parents[1] / ".locks" / f"{run.parent.name}-{run.name}.lock"
 
 
-def _is_claimed(run: Path) -> bool:
-    if not _lock(run).exists():
+def _is_claimed(run: Path | UPath) -> bool:
+    if not isinstance(run, Path) or not _lock(run).exists():
         return False
     try:
         with FileLock(_lock(run), timeout=0):

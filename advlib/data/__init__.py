@@ -97,7 +97,7 @@ def stamp(name: str) -> str:
     check(name)
     _, _, path = name.partition(":")
     if name in PROVIDED:
-        path = root() / PROVIDED[name]
+        path = str(root() / PROVIDED[name])
     if not path:
         return name
     files = sorted(file for file in Path(path).expanduser().rglob("*") if file.is_file())

@@ -50,7 +50,7 @@ class Dataset:
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         for tensor in (*self.train, *self.validation, *self.test):
             digest.update(str(tuple(tensor.shape)).encode())
-            digest.update(tensor.cpu().contiguous().numpy())
+            digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> Dataset:

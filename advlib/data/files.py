@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch import Tensor
 from torchvision import datasets
 
 from advlib.data.dataset import DataError
@@ -46,19 +47,21 @@ def folder(path: Path) -> Source:
 
 
 def parquet(path: Path) -> Source:
-    files, labels, names, given = [], [], None, 0
+    files: list[Encoded] = []
+    numbers: list[int] = []
+    names, given = None, 0
     for part in ("train", "test"):
         given = len(files)
         for file in sorted(path.glob(f"{part}*.parquet")):
-            contents, numbers, names = _read_parquet(file)
+            contents, found, names = _read_parquet(file)
             files += [Encoded(f"{file}, row {row}", one) for row, one in enumerate(contents)]
-            labels += numbers
+            numbers += found
         if len(files) == given:
             raise DataError(f"{path}: {part}*.parquet is missing or empty")
-    labels = torch.tensor(labels)
+    labels = torch.tensor(numbers)
     if names is None:
         values, labels = labels.unique(return_inverse=True)
-        names = map(str, values.tolist())
+        names = [str(value) for value in values.tolist()]
     elif not 0 <= labels.min() <= labels.max() < len(names):
         raise DataError(f"{path}: some label is not in 0 to {len(names) - 1}")
     return encoded_source(path, tuple(names), files, labels, given)
@@ -83,10 +86,14 @@ def _read_parquet(file: Path) -> tuple[list[bytes], list[int], list[str] | None]
     return contents.to_pylist(), table["label"].to_pylist(), label.get("names")
 
 
-def encoded_source(path, classes, files, labels, given) -> Source:
+def encoded_source(
+    path: Path, classes: tuple[str, ...], files: list[Encoded], labels: Tensor, given: int | None
+) -> Source:
+    """A set of encoded images; the headers of some tell its size and whether it is grey."""
     if len(labels.unique()) < 2:
         raise DataError(f"{path} holds images of one class only, {classes[labels[0]]}; need two")
-    sides, grey = set(), True
+    sides: set[int] = set()
+    grey = True
     for file in files[:: len(files) // 256 + 1]:  # headers of up to 256 tell what the set is
         try:
             with Image.open(io.BytesIO(file.read())) as image:

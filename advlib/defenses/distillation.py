@@ -58,8 +58,8 @@ def harden(
         recipe, validation: as for `training.fit`.
     """
     soft = soft_labels(teacher, train.images, temperature=temperature)
-    soft = Split(train.images, soft.to(train.images.device))
-    return at_temperature(model, soft, recipe, temperature=temperature, validation=validation)
+    lesson = Split(train.images, soft.to(train.images.device))
+    return at_temperature(model, lesson, recipe, temperature=temperature, validation=validation)
 
 
 def at_temperature(

@@ -12,6 +12,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -151,18 +152,19 @@ def split(model: nn.Module, filters: Filters, *, head: bool = True) -> nn.Module
         for module in model.modules():
             if isinstance(module, nn.Linear):
                 module.requires_grad_(True)
-    first, *others = convolutions(model)
+    layers = convolutions(model)
+    first, *others = layers
     after = _after(model, first)
-    pool = None
-    if after and isinstance(model.get_submodule(after[0]), nn.MaxPool2d):
-        pool = model.get_submodule(after[0])
+    behind = model.get_submodule(after[0]) if after else None
+    pool = behind if isinstance(behind, nn.MaxPool2d) else None
+    if pool is not None:
         model.set_submodule(after[0], nn.Identity())
     second = next((n for n in after if not isinstance(model.get_submodule(n), CHANNELWISE)), None)
-    lowest = SplitConv2d(model.get_submodule(first), filters[first], pool=pool)
+    lowest = SplitConv2d(layers[first], filters[first], pool=pool)
     model.set_submodule(first, lowest)
     for name in others:
         below = lowest if name == second else None
-        layer = SplitConv2d(model.get_submodule(name), filters[name], below=below)
+        layer = SplitConv2d(layers[name], filters[name], below=below)
         model.set_submodule(name, layer)
     return model
 
@@ -174,9 +176,8 @@ def merge(trained: nn.Module, model: nn.Module) -> nn.Module:
     for name, module in trained.named_modules():
         if isinstance(module, SplitConv2d):
             weight, bias = module.whole()
-            merged.get_submodule(name).weight.copy_(weight)
-            if bias is not None:
-                merged.get_submodule(name).bias.copy_(bias)
+            whole = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+            merged.get_submodule(name).load_state_dict(whole)
         elif isinstance(module, nn.Linear):
             merged.get_submodule(name).load_state_dict(module.state_dict())
     return merged
@@ -192,6 +193,8 @@ class SplitConv2d(nn.Module):
     take in the max-`pool` behind it and undo that for the trained filters alone, and the layer
     that has it `below` itself hands no gradient down to the filters that are not trained.
     """
+
+    filters: Tensor
 
     def __init__(
         self,
@@ -242,7 +245,7 @@ class SplitConv2d(nn.Module):
         """Weight and bias of all filters, the trained ones at their present values."""
         weight = self.plain.weight.clone()  # keeps the channels-last layout; index_copy loses it
         weight[self.filters] = self.weight
-        if self.bias is None:
+        if self.bias is None or self.plain.bias is None:
             return weight, None
         return weight, self.plain.bias.index_copy(0, self.filters, self.bias)
 
@@ -312,7 +315,7 @@ def _in_blocks(layer: SplitConv2d) -> Tensor | None:
 
 def _convolution_backward(
     layer: nn.Conv2d, gradient: Tensor, images: Tensor, weight: Tensor, *, of: tuple[bool, ...]
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Any, ...]:
     """Gradients of input, weight and bias, where `of` says so, in the layout of the layer."""
     layout = torch.contiguous_format  # also the faster one for images of a single channel
     if images.shape[1] > 1 and layer.weight.is_contiguous(memory_format=torch.channels_last):

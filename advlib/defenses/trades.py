@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from advlib.attacks import losses
 from advlib.attacks.attack import frozen
-from advlib.attacks.gradient import climb
+from advlib.attacks.gradient import climb, column
 from advlib.cache import versioned
 from advlib.checks import check_count, check_eps, check_step
 from advlib.data import Split
@@ -73,7 +73,8 @@ def trades(
         with torch.no_grad():
             said = context.forward(model, images).softmax(1)
         search = functools.partial(context.forward, model)
-        shifted = climb(search, start, said, lower, upper, step, steps, loss=losses.divergence)
+        ascent = column(step, images)
+        shifted = climb(search, start, said, lower, upper, ascent, steps, loss=losses.divergence)
     logits = context.forward(model, images)
     apart = F.kl_div(
         context.forward(model, shifted).log_softmax(1), logits.softmax(1), reduction="batchmean"

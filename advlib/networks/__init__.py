@@ -83,7 +83,10 @@ def build(
     if weights not in ("", "default"):
         _load(network, name, Path(weights))
     model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), network=network))
-    return model.to(memory_format=torch.channels_last).eval()
+    for part in model.parameters():
+        if part.ndim == 4:
+            part.data = part.data.contiguous(memory_format=torch.channels_last)
+    return model.eval()
 
 
 def check(name: str) -> None:

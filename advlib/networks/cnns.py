@@ -40,7 +40,6 @@ def cnn(filters: tuple[int, ...], shape: Shape) -> nn.Sequential:
 def cifar_conv(shape: Shape) -> nn.Sequential:
     """CIFAR_conv; Table 1 gives kernels and filters, padding and halving pools are ours."""
     shape.at_least(8)
-    halve = {"kernel_size": 3, "stride": 2, "padding": 1}
     layers: list[nn.Module] = []
     stages = (
         (shape.channels, 32, 5, nn.MaxPool2d),
@@ -53,7 +52,7 @@ def cifar_conv(shape: Shape) -> nn.Sequential:
             nn.ZeroPad2d((before, after, before, after)),
             nn.Conv2d(inputs, outputs, kernel),
             nn.ReLU(),
-            pool(**halve),
+            pool(kernel_size=3, stride=2, padding=1),
         ]
     side = math.ceil(shape.size / 8)
     return nn.Sequential(

@@ -32,6 +32,9 @@ class Shape:
 class Normalize(nn.Module):
     """(x - mean) / std for each channel."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))

@@ -14,13 +14,14 @@ from advlib.networks.layers import Shape
 LIBRARIES = ("torchvision", "timm")  # "torchvision:alexnet" is theirs as it is
 
 
-def small_vgg(vgg: Callable[..., nn.Module], shape: Shape) -> nn.Sequential:
+def small_vgg(vgg: Callable[..., torchvision.models.VGG], shape: Shape) -> nn.Sequential:
     """torchvision's convolutions, their mean over what is left of the image, one dense layer."""
     shape.at_least(32)
-    features = vgg().features
+    features: nn.Sequential = vgg().features
     if shape.channels != 3:
-        features[0] = nn.Conv2d(shape.channels, 64, 3, padding=1)
-        nn.init.kaiming_normal_(features[0].weight, mode="fan_out", nonlinearity="relu")
+        first = nn.Conv2d(shape.channels, 64, 3, padding=1)
+        nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")
+        features[0] = first
     return nn.Sequential(
         OrderedDict(
             features=features,

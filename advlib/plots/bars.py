@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from advlib.protocols import COLOURS, ORDER, with_shown
@@ -94,6 +95,7 @@ def costs(timings: pd.DataFrame) -> Figure:
     axis.axvline(100, color="black", linewidth=1)
     axis.set(xlabel="% of training the whole network", ylabel="", xlim=(0, 118))
     for bars in axis.containers:
+        assert isinstance(bars, BarContainer)
         axis.bar_label(bars, fmt="%.0f", padding=2, size=8)
     axis.legend(title="", loc="upper left", bbox_to_anchor=(1, 1))
     return figure

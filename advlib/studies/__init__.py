@@ -30,7 +30,9 @@ def settings_of(study: str, defaults: Mapping[str, Any]) -> type[Settings]:
     for name in names():
         for parameter, field in settings_of(name, {}).model_fields.items():
             known[parameter] = (field.rebuild_annotation(), ...)
-    fields = {name: known.get(name, (type(value), ...)) for name, value in defaults.items()}
+    fields: dict[str, Any] = {
+        name: known.get(name, (type(value), ...)) for name, value in defaults.items()
+    }
     made = create_model(study, __base__=Settings, **fields)
     made.study = study
     return made

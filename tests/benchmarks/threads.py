@@ -1,6 +1,7 @@
 """How idle threads should wait: a training step on a quiet machine, and beside two busy processes.
 
-`python tests/benchmarks/threads.py` prints medians over rounds, in which the settings take turns.
+`python tests/benchmarks/threads.py` puts a table of medians over rounds, in which the settings take
+turns, into the README.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import os
 import statistics
 import subprocess
 import sys
+from pathlib import Path
+
+from advlib.files import fill
 
 ROUNDS = 3
 SETTINGS: dict[str, dict[str, str]] = {
@@ -64,12 +68,15 @@ def main() -> None:
     finally:
         for other in others:
             other.kill()
-    print("| | quiet, ms | busy, ms | quiet / torch's own | busy / quiet |")
-    print("|---|---:|---:|---:|---:|")
+    lines = ["| | quiet, ms | busy, ms | quiet / torch's own | busy / quiet |"]
+    lines += ["|---|---:|---:|---:|---:|"]
     for name in SETTINGS:
-        ratio = quiet[name] / quiet["torch's own"]
-        print(f"| {name} | {quiet[name]:.1f} | {busy[name]:.1f} | {ratio:.2f} | "
-              f"{busy[name] / quiet[name]:.2f} |")  # fmt: skip
+        ratios = quiet[name] / quiet["torch's own"], busy[name] / quiet[name]
+        lines.append(
+            f"| {name} | {quiet[name]:.1f} | {busy[name]:.1f} | {ratios[0]:.2f} | {ratios[1]:.2f} |"
+        )
+    print("\n".join(lines))
+    fill(Path(__file__).parents[2] / "README.md", "threads", "\n".join(lines))
 
 
 if __name__ == "__main__":
