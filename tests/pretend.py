@@ -91,6 +91,7 @@ class Machine(TorchDispatchMode):
         torch._C._set_only_lift_cpu_tensors(True)
         self._generator, torch.Generator = torch.Generator, _generator
         self._autocast, torch.is_autocast_enabled = torch.is_autocast_enabled, _autocast
+        self._module_to, nn.Module.to = nn.Module.to, _module_to
         _machines.append(self)
         return super().__enter__()
 
@@ -98,6 +99,7 @@ class Machine(TorchDispatchMode):
         super().__exit__(*error)
         _machines.pop()
         torch.Generator, torch.is_autocast_enabled = self._generator, self._autocast
+        nn.Module.to = self._module_to
         torch._C._set_only_lift_cpu_tensors(False)
 
     def counted(self, work: Callable[[], object]) -> tuple[int, int]:
@@ -139,15 +141,25 @@ def _autocast(kind: str) -> bool:
 
 def to_device(module: nn.Module) -> nn.Module:
     """A copy of the module with its parameters and buffers on the device."""
-    module = copy.deepcopy(module)
+    return _moved(copy.deepcopy(module))
+
+
+def _moved(module: nn.Module) -> nn.Module:
     for part in module.modules():
         for name, value in list(part._parameters.items()):
-            if value is not None:
+            if value is not None and not isinstance(value, Pretend):
                 part._parameters[name] = nn.Parameter(Pretend(value.data), value.requires_grad)
         for name, value in list(part._buffers.items()):
-            if value is not None:
+            if value is not None and not isinstance(value, Pretend):
                 part._buffers[name] = Pretend(value)
     return module
+
+
+_to = nn.Module.to
+
+
+def _module_to(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
+    return _moved(module) if args and args[0] == DEVICE else _to(module, *args, **kwargs)
 
 
 def _held(x: Any) -> Any:
