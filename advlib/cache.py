@@ -268,4 +268,6 @@ def _parts(module: nn.Module) -> list[Any]:
         *module.named_parameters(remove_duplicate=False),
         *module.named_buffers(remove_duplicate=False),
     ]
-    return [parts, [[name, tensor, tensor.requires_grad] for name, tensor in tensors]]
+    # The layout of weights decides the last bits of what is computed with them.
+    told = [[name, t, t.requires_grad, list(t.stride())] for name, t in tensors]
+    return [parts, told]

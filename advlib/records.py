@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from advlib import devices
 from advlib.attacks.attack import Attack
 from advlib.checks import check_choice
 from advlib.data import Dataset, Split
@@ -162,6 +163,7 @@ class Run:
                 "python": platform.python_version(),
             },
             "device": torch.cuda.get_device_name() if cuda else _processor(),
+            "numbers": devices.number_type(devices.default()),  # of trainings
             "threads": torch.get_num_threads(),
             "started": self._started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self._clock, 1),

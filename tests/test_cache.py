@@ -1,3 +1,4 @@
+import copy
 import functools
 import multiprocessing
 import os
@@ -149,6 +150,14 @@ def test_equal_content_gets_the_same_name():
     assert cache.digest(Attack("one name", fgsm, eps=0.1)) == cache.digest(
         Attack("another", fgsm, eps=0.1)
     )
+
+
+def test_the_layout_of_weights_counts():
+    """It decides the last bits of what is computed with them."""
+    one = nn.Conv2d(1, 2, 3)
+    other = copy.deepcopy(one).to(memory_format=torch.channels_last)
+    assert torch.equal(one.weight, other.weight)
+    assert cache.digest(one) != cache.digest(other)
 
 
 def test_a_setting_that_is_not_used_does_not_count():

@@ -160,3 +160,10 @@ def test_pooling_before_relu_changes_nothing():
     images = torch.randn(2, 3, 8, 8)
     pool, relu = torch.nn.MaxPool2d(2), torch.nn.ReLU()
     assert torch.equal(pool(relu(images)), relu(pool(images)))
+
+
+def test_weights_are_channels_last_those_of_grey_images_too():
+    """`contiguous` would leave them as they are, and the last bits of all results would differ."""
+    first = networks.build("base_cnn").network[0].weight
+    assert first.shape == (32, 1, 5, 5)
+    assert first.stride() == (25, 1, 5, 1)

@@ -83,9 +83,7 @@ def build(
     if weights not in ("", "default"):
         _load(network, name, Path(weights))
     model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), network=network))
-    for part in model.parameters():
-        if part.ndim == 4:
-            part.data = part.data.contiguous(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch omits it
     return model.eval()
 
 

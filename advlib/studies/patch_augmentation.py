@@ -78,9 +78,5 @@ class Settings(settings.Settings):
 
     @model_validator(mode="after")
     def _one_for_each(self) -> Self:
-        if len(self.weights) != len(self.models):
-            raise ValueError(
-                f"weights: must be one for each of the {len(self.models)} models, got "
-                f"{self.weights}"
-            )
+        settings.check_one_for_each("weights", self.weights, "models", self.models)
         return self

@@ -116,6 +116,13 @@ def _distinct(values: list[int]) -> None:
         raise ValueError(f"must be distinct whole numbers from 0 on, at least one, got {values}")
 
 
+def check_one_for_each(name: str, values: list, other: str, others: list) -> None:
+    """Raise ValueError unless the list called `name` is as long as the `other` one."""
+    if len(values) != len(others):
+        count = len(others)
+        raise ValueError(f"{name}: must be one for each of the {count} {other}, got {values}")
+
+
 T = TypeVar("T")
 NAMES_DATA = "names a data set"  # a mark on the types of such parameters
 READ = BeforeValidator(_listed)
