@@ -24,6 +24,7 @@ from PIL import Image
 from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
+from advlib.records import OUTCOMES
 
 STAGE, SITE = Path("_build/stage"), Path("_build/site")
 PUBLISHED = Path("book/studies")
@@ -65,7 +66,7 @@ def publish(run: Path, page: str = "") -> Path:
     page = page or store.provenance(run)["study"]
     if not re.fullmatch(r"\w+", page):
         raise ValueError(f"page: must be letters, digits and underscores, got {page!r}")
-    for name in (*store.RESULTS, *store.HEADLINE):
+    for name in (*store.RESULTS, *store.HEADLINE, OUTCOMES):
         if (run / name).is_file():
             target = PUBLISHED / page / name
             files.write_whole(target, functools.partial(shutil.copyfile, run / name))

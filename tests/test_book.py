@@ -12,6 +12,7 @@ from PIL import Image
 
 from advlib import book
 from advlib.batch import store
+from advlib.records import OUTCOMES
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def tiny(repository):
     nbformat.write(executed, run / store.NOTEBOOK)
     (run / "records.csv").write_text("value\n1\n")
     (run / "timings.csv").write_text("\n")
+    (run / OUTCOMES).write_bytes(b"bits")
     (run / "provenance.json").write_text(json.dumps({"study": "tiny", "worker_seconds": 7.5}))
     return run
 
@@ -70,7 +72,7 @@ def test_publishing_copies_the_notebook_and_its_records(tiny):
     page = book.publish(tiny)
     assert page == Path("book/studies/tiny.ipynb")
     assert nbformat.read(page, 4) == nbformat.read(tiny / store.NOTEBOOK, 4)
-    for name in store.RESULTS:
+    for name in (*store.RESULTS, OUTCOMES):
         assert (page.parent / "tiny" / name).read_bytes() == (tiny / name).read_bytes()
 
 
