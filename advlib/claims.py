@@ -12,7 +12,7 @@ import pandas as pd
 from advlib.checks import check_choice
 from advlib.papers import paper_files, paper_rows
 from advlib.protocols import NONE, ORDER, with_shown
-from advlib.statistics import interval
+from advlib.statistics import images_behind, interval
 
 HOLDS = "holds"
 ONLY = "holds only under the paper's protocol"
@@ -109,11 +109,13 @@ def _outcome(
 def _pooled(rows: pd.DataFrame) -> tuple[float, float, float]:
     """The mean of rows of several figures, and its interval as low and high.
 
-    Rows of one seed rest on the same images: a row of 50 of them adds none to one of 1,000, and two
-    attacks on the same 1,000 are not 2,000. So the interval is that of the largest number.
+    Rows of one seed rest on the same images (see `images_behind`). The seed with the fewest says
+    how many: a network that was measured once on 10,000 lends them to no other figure.
     """
-    by_seed = rows.groupby("seed", dropna=False)["value"].mean()
-    return float(rows["value"].mean()), *interval(by_seed.to_list(), rows["n"].max())
+    seeds = rows.groupby("seed", dropna=False)
+    counts = [images_behind(seed["n"].dropna()) for _, seed in seeds if seed["n"].notna().any()]
+    means = seeds["value"].mean().to_list()
+    return float(rows["value"].mean()), *interval(means, min(counts, default=math.nan))
 
 
 def _select(rows: pd.DataFrame, wanted: Mapping[str, Any], protocol: str) -> pd.DataFrame:
@@ -134,7 +136,7 @@ def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> No
     check_choice("protocol", known["protocol"], ORDER)
     for claim in known["claim"]:
         for condition in claim["condition"]:
-            check_choice("condition", "rows", condition)
+            _check_keys(condition)
             check_choice("protocol", condition.get("protocol", ORDER[0]), ORDER)
             for column, value in (condition["rows"] | condition.get("than", {})).items():
                 check_choice("column", column, [*rows.columns, *paper.columns, *own])
@@ -144,3 +146,15 @@ def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> No
                 for word in value if isinstance(value, list) else [value]:
                     if isinstance(word, str):
                         check_choice(column, word, sorted(w for w in words if isinstance(w, str)))
+                    elif word not in words:
+                        raise ValueError(f"{column}: must be one of {words}, got {word!r}")
+
+
+def _check_keys(condition: Mapping[str, Any]) -> None:
+    """Raise ValueError for a condition that says too little, too much or in other words."""
+    for key in condition:
+        check_choice("condition", key, ("rows", "is", "number", "than", "margin", "protocol"))
+    check_choice("condition", "rows", condition)
+    check_choice("is", condition.get("is"), ("at least", "at most"))
+    if ("number" in condition) == ("than" in condition):
+        raise ValueError(f"condition: must have either number or than, got {dict(condition)}")

@@ -29,7 +29,7 @@ from advlib import devices
 from advlib.attacks.attack import Attack
 from advlib.checks import check_choice
 from advlib.data import Dataset, Split
-from advlib.evaluation import Outcome, Subject, evaluate
+from advlib.evaluation import Subject, evaluate
 from advlib.files import write_whole
 from advlib.protocols import GRADIENTS, NONE, PROTOCOLS
 from advlib.source import source_digest
@@ -94,16 +94,14 @@ class Run:
         gradient: str = "exact",
         seed: int | None = None,
         **columns: Any,
-    ) -> list[Outcome]:
+    ) -> None:
         """`evaluate` the subjects, and keep what comes of it as rows of the table.
 
-        `columns` are further ones of all rows; the others as for `evaluation.evaluate`, whose
-        outcomes it returns.
+        `columns` are further ones of all rows; the others as for `evaluation.evaluate`.
         """
         outcomes = evaluate(subjects, split, attacks, protocols, gradient=gradient, seed=seed)
         for outcome in outcomes:
             self.add(table, "accuracy", outcome.right, **(outcome.columns | columns))
-        return outcomes
 
     def time(self, what: str, seconds: float, **columns: Any) -> None:
         """Add one measured duration; kept apart, since no two runs take the same time."""

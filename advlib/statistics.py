@@ -50,9 +50,24 @@ def interval(values: Sequence[float], n: float) -> tuple[float, float]:
     """
     low, high = mean_interval(values)
     if n > 0:
-        bounds = wilson(round(float(np.mean(values)) * n), int(n))
+        whole = max(1, int(n))  # what stands behind nested samples is no whole number
+        bounds = wilson(round(float(np.mean(values)) * whole), whole)
         low, high = np.fmin(low, bounds[0]), np.fmax(high, bounds[1])
     return float(low), float(high)
+
+
+def images_behind(counts: Sequence[float]) -> float:
+    """How many images stand behind the mean of shares, taken on samples of these sizes.
+
+    Each sample lies in the next larger one: the first 50 of the first 100. Two such shares vary
+    together as much as the larger sample does by itself, so k of them have the variance of a share
+    of k² / Σ 1 / max(n, m) images, over all pairs of samples. Samples of equal size count once:
+    two attacks on the same 1,000 images are not 2,000. Samples of 50, 100, 200, 500 and 1,000 are
+    worth 255, since the first 50 count in all five.
+    """
+    sizes = np.sort(np.asarray(counts, dtype=float))
+    pairs = 2 * np.arange(len(sizes)) + 1  # in which each size is the larger one
+    return float(len(sizes) ** 2 / (pairs / sizes).sum())
 
 
 def at_chance(rows: pd.DataFrame, classes: int) -> list[str]:

@@ -122,12 +122,21 @@ def test_the_papers_own_rows_decide_the_claims_that_they_are_about(study, untold
 
 
 def test_rows_of_the_same_images_are_not_added_up(claim):
-    """50 of 1,000 images stand for 50, and do not make the interval of the 1,000 theirs."""
-    nested = pd.concat([rows(white_box=[0.93]).assign(n=n) for n in (50, 200, 1000)])
-    alone = rows(white_box=[0.93]).assign(n=1000)
-    told, expected = (claims.verdicts("any", r)["white-box"].item() for r in (nested, alone))
-    assert told == expected
-    assert claims.verdicts("any", nested)["verdict"].item() == "holds"
+    """The same 1,000 images under two attacks are 1,000; the first 50 of them count twice."""
+
+    def told(*counts):
+        pooled = pd.concat([rows(white_box=[0.93]).assign(n=n) for n in counts])
+        return claims.verdicts("any", pooled)["white-box"].item()
+
+    assert told(1000, 1000) == told(1000)
+    assert told(50, 200, 1000) == told(225)
+
+
+def test_many_images_of_one_network_are_lent_to_no_other_figure(claim):
+    few = rows(white_box=[0.93, 0.93]).assign(n=100)
+    many = rows(white_box=[0.93]).assign(n=10_000, seed=float("nan"))
+    told = [claims.verdicts("any", r)["white-box"].item() for r in (pd.concat([few, many]), few)]
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize(
@@ -135,14 +144,19 @@ def test_rows_of_the_same_images_are_not_added_up(claim):
     [
         ({"rows": {"defence": "dominant"}}, "^column: .*did you mean 'defense'"),
         ({"rows": {"defense": "dominnat"}}, "^defense: .*did you mean 'dominant'"),
-        ({"than": {"attack": "gpd"}}, "^attack: .*'gpd'"),
+        ({"rows": {"attack": "gpd"}}, "^attack: .*'gpd'"),
+        ({"rows": {"table": 3}}, "^table: .*got 3"),
+        ({"rows": {"eps": 0.03}}, "^eps: .*got 0.03"),
+        ({"is": "at lest"}, "^is: .*did you mean 'at least'"),
+        ({"margn": 0.1}, "^condition: .*did you mean 'margin'"),
+        ({"than": {"attack": "pgd"}}, "^condition: must have either number or than"),
         ({"protocol": "whitebox"}, "^protocol: .*did you mean 'white-box'"),
     ],
 )
 def test_a_misspelt_word_in_a_claim_is_named(claim, change, says):
     claim["claim"][0]["condition"][0].update(change)
     with pytest.raises(ValueError, match=says):
-        claims.verdicts("any", rows(static=[0.9]).assign(attack="pgd"))
+        claims.verdicts("any", rows(static=[0.9]).assign(attack="pgd", table="3", eps=0.3))
 
 
 def test_a_word_that_a_run_need_not_measure_is_declared(claim):

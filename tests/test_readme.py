@@ -1,13 +1,15 @@
 """What the README says must be so."""
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from advlib import book
+from advlib import book, data
 from advlib.batch import plan, store
+from advlib.data import downloads
 
 README = Path("README.md").read_text()
 
@@ -64,6 +66,21 @@ def test_conda_installs_the_same_pins():
 @pytest.mark.parametrize("profile", ["quick", "paper"])
 def test_every_profile_resolves(profile):
     assert plan.plan(profile=profile)
+
+
+@pytest.mark.parametrize("name", downloads.DOWNLOADS)
+def test_every_data_set_is_told_where_a_user_looks(name):
+    for text in (README, Path("book/rerun.md").read_text(), data.load.__doc__):
+        assert f"`{name}`" in text
+
+
+def test_no_stored_output_is_the_bare_name_of_an_object():
+    """Such as the list that a cell's last line returned: a page of memory addresses."""
+    for path in Path("notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text())["cells"]:
+            for shown in (output.get("data", {}) for output in cell.get("outputs", [])):
+                told = "".join(shown.get("text/plain", ""))
+                assert shown.keys() - {"text/plain"} or " at 0x" not in told, cell["source"]
 
 
 def test_every_notebook_is_in_the_table_of_contents():

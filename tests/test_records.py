@@ -7,7 +7,7 @@ import torch
 from advlib import networks, records
 from advlib.attacks import Attack, craft, fgsm, pgd
 from advlib.data import Split
-from advlib.evaluation import Subject
+from advlib.evaluation import Subject, evaluate
 from advlib.predictions import correct
 
 GIVEN = {"dataset": "digits", "eps": 0.3, "seeds": [0, 1]}
@@ -72,10 +72,9 @@ def test_outcomes_are_kept_image_by_image(digits, tmp_path):
     split = Split(*(part[:21] for part in digits.test))
     network = networks.build("shallow_cnn", size=16)
     run.add("5", "loss", 0.25)
-    found = run.measure(
-        "5", [Subject(network, "shallow_cnn")], split, [Attack("FGSM", fgsm, eps=0.1)],
-        ["clean", "white-box"],
-    )  # fmt: skip
+    what = [Subject(network, "shallow_cnn")], split, [Attack("FGSM", fgsm, eps=0.1)]
+    run.measure("5", *what, ["clean", "white-box"])
+    found = evaluate(*what, ["clean", "white-box"])
     folder = run.save(tmp_path / "out")
     rows = pd.read_csv(folder / "records.csv")
     kept = records.outcomes(folder, rows)

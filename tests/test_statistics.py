@@ -1,9 +1,11 @@
+import numpy as np
 import pandas as pd
 import pytest
 from made_up import rows
 
 from advlib.statistics import (
     at_chance,
+    images_behind,
     interval,
     mean_interval,
     nearest_protocol,
@@ -41,6 +43,19 @@ def test_an_interval_covers_other_seeds_and_other_images():
     assert far_apart == mean_interval([0.2, 0.5, 0.8])
     assert interval([0.4, 0.6], float("nan")) == mean_interval([0.4, 0.6])
     assert all(v != v for v in interval([0.4], float("nan")))
+
+
+def test_a_mean_of_nested_samples_rests_on_fewer_images_than_the_largest():
+    assert images_behind([1000, 1000]) == pytest.approx(1000)
+    sizes = [50, 100, 200, 500, 1000]
+    count = images_behind(sizes)
+    assert count == pytest.approx(255.1, abs=0.1)
+    assert interval([1.0], 224.6) == interval([1.0], 224)
+    right = np.random.default_rng(0).random((2000, 1000)) < 0.8
+    means = np.mean([right[:, :size].mean(1) for size in sizes], axis=0)
+    assert means.var() == pytest.approx(0.8 * 0.2 / count, rel=0.1)
+    covered = [low <= 0.8 <= high for low, high in (interval([mean], count) for mean in means)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
 
 
 def test_defenses_that_guess_are_told():

@@ -43,7 +43,8 @@ def load(
 
     name: one of
         `digits`: scikit-learn's 1,797 embedded digits; needs no file and no network;
-        `mnist`, `fashion_mnist`, `cifar10`, `oxford_pets` (cat against dog): downloaded once;
+        `mnist`, `fashion_mnist`, `cifar10`, `svhn`, `oxford_pets` (cat against dog): downloaded
+            once;
         `imagenet`: its validation images, which you put in `root()`/imagenet/val/class/ yourself;
         `folder:PATH`: images in PATH/class/, or in PATH/train/class/ and PATH/test/class/;
         `parquet:PATH`: Hugging Face layout, train*.parquet and test*.parquet in PATH, with the
@@ -56,7 +57,8 @@ def load(
     validation: share of the training part that is held out, in [0, 1).
     seed: of the choices, and of the test split (20 %) of a set that comes without one.
     root: folder of the downloaded sets. None: `root()`.
-    device: None is the GPU if the set takes at most a quarter of its free memory, else the CPU.
+    device: None is that of `devices.default` if the set takes at most a quarter of its free memory,
+        else the CPU.
 
     Raises ValueError for an impossible parameter, before anything is read, and for more images
     than there are; DataError for a set that cannot be had or is damaged.

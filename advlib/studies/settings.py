@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -66,7 +67,8 @@ def _told(error: ValidationError) -> str:
     cause = first.get("ctx", {}).get("error")
     if cause is not None:
         said = str(cause)
-        return said if said.startswith(name) else f"{name}: {said}"
+        # A check of the code begins with its own argument's name.
+        return said if said.startswith(name) else f"{name}: {re.sub(r'^[a-z_]+: ', '', said)}"
     said = first["msg"].replace("Input should", "must").replace("Field required", "is missing")
     return (
         f"{name}: {said}, got {first['input']!r}"

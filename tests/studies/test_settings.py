@@ -158,6 +158,7 @@ def test_a_notebook_without_parameters_is_refused(tmp_path):
         ({"eps": "0.3"}, "eps: must be a valid number, got '0.3'"),
         ({"steps": 0}, "steps: must be greater than or equal to 1, got 0"),
         ({"eps": 3}, "eps: must lie in [0, 1] (pixel units), got 3.0"),
+        ({"eps_curve": [0.1, 3]}, "eps_curve: must lie in [0, 1] (pixel units), got 3.0"),
     ],
 )
 def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
