@@ -227,13 +227,16 @@ def _code(thing: Callable[..., Any]) -> list[Any]:
         return [*_declared[thing], _surroundings(thing)]
     library = (getattr(thing, "__module__", None) or "").partition(".")[0]
     if library in LIBRARIES:
-        return [f"{thing.__module__}.{thing.__qualname__}", importlib.metadata.version(library)]
+        return [f"{thing.__module__}.{thing.__qualname__}", _version(library)]
     what = getattr(thing, "__qualname__", repr(thing))
     raise TypeError(
         f"cache: cannot tell what {what} computes. Declare it, @cache.versioned('a name of its "
         "own', 1), and raise the number whenever it computes something else; what it takes from "
         "around it goes in as arguments (functools.partial). Or compute inside `with cache.off()`."
     )
+
+
+_version = functools.cache(importlib.metadata.version)  # it reads files
 
 
 def _surroundings(thing: Callable[..., Any]) -> dict[str, Any]:

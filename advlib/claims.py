@@ -119,12 +119,15 @@ def _pooled(rows: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def _select(rows: pd.DataFrame, wanted: Mapping[str, Any], protocol: str) -> pd.DataFrame:
-    """The rows with these values; taken under the protocol, or under one where there is none."""
+    """The rows with these values; taken under the protocol, or under one where there is none.
+
+    A mean over no images is no figure: its row is left out.
+    """
     for column, value in wanted.items():
         if column not in rows:
             return rows.iloc[:0]
         rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
-    return rows[rows["shown"].isin([protocol, "clean", NONE])]
+    return rows[rows["shown"].isin([protocol, "clean", NONE]) & rows["value"].notna()]
 
 
 def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> None:

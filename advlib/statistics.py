@@ -63,9 +63,11 @@ def images_behind(counts: Sequence[float]) -> float:
     together as much as the larger sample does by itself, so k of them have the variance of a share
     of k² / Σ 1 / max(n, m) images, over all pairs of samples. Samples of equal size count once:
     two attacks on the same 1,000 images are not 2,000. Samples of 50, 100, 200, 500 and 1,000 are
-    worth 255, since the first 50 count in all five.
+    worth 255, since the first 50 count in all five. Raises ValueError for a sample of none.
     """
     sizes = np.sort(np.asarray(counts, dtype=float))
+    if not (sizes >= 1).all():
+        raise ValueError(f"counts: each must be at least 1, not {sizes.min():g}")
     pairs = 2 * np.arange(len(sizes)) + 1  # in which each size is the larger one
     return float(len(sizes) ** 2 / (pairs / sizes).sum())
 

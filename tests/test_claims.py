@@ -132,6 +132,13 @@ def test_rows_of_the_same_images_are_not_added_up(claim):
     assert told(50, 200, 1000) == told(225)
 
 
+def test_a_mean_over_no_images_is_no_figure(claim):
+    none = rows(static=[float("nan")], white_box=[float("nan")]).assign(n=0)
+    assert claims.verdicts("any", none)["verdict"].tolist() == ["not tested here"]
+    some = pd.concat([none, rows(static=[0.5], white_box=[0.1])])
+    assert claims.verdicts("any", some)["verdict"].tolist() == ["does not hold"]
+
+
 def test_many_images_of_one_network_are_lent_to_no_other_figure(claim):
     few = rows(white_box=[0.93, 0.93]).assign(n=100)
     many = rows(white_box=[0.93]).assign(n=10_000, seed=float("nan"))

@@ -47,6 +47,8 @@ def test_an_interval_covers_other_seeds_and_other_images():
 
 def test_a_mean_of_nested_samples_rests_on_fewer_images_than_the_largest():
     assert images_behind([1000, 1000]) == pytest.approx(1000)
+    with pytest.raises(ValueError, match="counts: .* at least 1, not 0"):
+        images_behind([1000, 0])
     sizes = [50, 100, 200, 500, 1000]
     count = images_behind(sizes)
     assert count == pytest.approx(255.1, abs=0.1)

@@ -210,11 +210,11 @@ def _single_among(gain: Tensor, loss: Tensor, kept: Tensor, _width: int) -> tupl
 def _listed(kept: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """The numbers of the features kept, in ascending order: int64 [N, width], and boolean
     [N, width]: the place holds one."""
-    places = kept.cumsum(1) - 1
-    places = places.where(kept, width)  # a column to throw away
+    counts = kept.cumsum(1)
+    places = (counts - 1).where(kept, width)  # a column to throw away
     numbers = torch.arange(kept.shape[1], device=kept.device).expand_as(kept)
     listed = numbers.new_zeros(len(kept), width + 1).scatter_(1, places, numbers)
-    return listed[:, :width], torch.arange(width, device=kept.device) < kept.sum(1)[:, None]
+    return listed[:, :width], torch.arange(width, device=kept.device) < counts[:, -1:]
 
 
 def saliency(
