@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 
-def check_choice(name: str, value: object, known: Iterable[str]) -> None:
-    """Raise ValueError unless `value` is one of the `known` words; names them, and the nearest."""
+def check_choice(name: str, value: object, known: Iterable[object]) -> None:
+    """Raise ValueError unless `value` is one of those `known`; names them, and the nearest."""
     known = list(known)
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, 1)
+        words = [str(word) for word in known]
+        near = difflib.get_close_matches(str(value), words, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name}: must be one of {', '.join(known)}, got {value!r}{hint}")
+        raise ValueError(f"{name}: must be one of {', '.join(words)}, got {value!r}{hint}")
 
 
 def check_count(name: str, value: int) -> None:

@@ -74,7 +74,12 @@ def shown(protocol: str, gradient: str) -> str:
 
 
 def with_shown(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a column `shown`: the one word for their protocol and gradient."""
+    """The rows with a column `shown`: the one word for their protocol and gradient.
+
+    Raises ValueError for rows without these columns, or with a word that the registry lacks.
+    """
+    for column in ("protocol", "gradient"):
+        check_choice("column", column, rows.columns)
     pairs = rows[["protocol", "gradient"]].astype(object).fillna(NONE)
     words = {pair: shown(*pair) for pair in set(pairs.itertuples(index=False, name=None))}
     return rows.assign(shown=[words[pair] for pair in pairs.itertuples(index=False, name=None)])

@@ -177,6 +177,34 @@ def outcomes(folder: Path, rows: pd.DataFrame) -> dict[int, np.ndarray]:
     }
 
 
+def select(rows: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
+    """The rows that have these values in these columns; a list means any of its values.
+
+        select(run.rows, table="protocols", attack=["fgsm", "pgd"])
+
+    Raises:
+        ValueError: a column or a value that no row has; the message names those there are.
+    """
+    for column, values in wanted.items():
+        check_columns(rows, [column], some=False)
+        values = list(values) if pd.api.types.is_list_like(values) else [values]
+        for value in values:
+            check_choice(column, value, rows[column].dropna().unique())
+        rows = rows[rows[column].isin(values)]
+    return rows
+
+
+def check_columns(rows: pd.DataFrame, columns: Sequence[str], *, some: bool = True) -> None:
+    """Raise ValueError, naming what there is, for a column that the rows lack.
+
+    Raises it, too, where there is no row, unless `some` is False.
+    """
+    for column in columns:
+        check_choice("column", column, rows.columns)
+    if some and rows.empty:
+        raise ValueError("rows: must be at least one, got none")
+
+
 def ordered(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with `COLUMNS` first, then their own."""
     own = [c for c in rows.columns if c not in COLUMNS]

@@ -10,6 +10,7 @@ from pandas.io.formats.style import Styler
 
 from advlib.checks import check_choice
 from advlib.protocols import ORDER, PAPER, with_shown
+from advlib.records import check_columns
 from advlib.statistics import over_seeds
 
 NAMES = {
@@ -34,12 +35,6 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def known(rows: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise ValueError, naming what there is, for a column that the rows do not have."""
-    for column in columns:
-        check_choice("column", column, rows.columns)
-
-
 def beside(
     measured: pd.DataFrame, paper: pd.DataFrame, *, index: Sequence[str], columns: Sequence[str]
 ) -> pd.DataFrame:
@@ -48,9 +43,10 @@ def beside(
     `index` and `columns` name the record columns that span the table. Under each column stand
     "paper" and "here", or the protocols where the measured rows have several.
     """
-    known(measured, [*index, *columns])
+    check_columns(measured, [*index, *columns])
+    check_columns(paper, [*index, *columns], some=False)
     measured = with_shown(measured)
-    here = measured["shown"] if measured["shown"].nunique() > 1 else "here"
+    here = _words(measured) if measured["shown"].nunique() > 1 else "here"
     cells = pd.concat([paper.assign(of=PAPER), measured.assign(of=here)], ignore_index=True)
     keys = [*index, *columns, "of"]
     means = cells.groupby(keys, sort=False, dropna=False)["value"].mean().mul(100)
@@ -78,15 +74,16 @@ def by_protocol(
     Values of `columns` that were not measured are left out, unless they are among `paper_only`:
     these have the paper's line and no other.
     """
-    known(measured, [*index, columns])
+    check_columns(measured, [*index, columns])
+    measured = with_shown(measured)
+    _words(measured)
     spans = [list(dict.fromkeys(measured[name])) for name in (*index, columns)]
     spans[-1] += [name for name in paper_only if name not in spans[-1]]
     keys = [*index, "shown", columns]
     told = paper.assign(shown=PAPER).groupby(keys, sort=False)["value"].mean().mul(100)
-    here = over_seeds(with_shown(measured)).set_index(keys)
-    cells = told.map("{:.1f}".format)
-    if not here.empty:
-        cells = pd.concat([cells, here.apply(lambda row: "<br>".join(_figure(row)), axis=1)])
+    here = over_seeds(measured).set_index(keys)
+    cells = here.apply(lambda row: "<br>".join(_figure(row)), axis=1)
+    cells = pd.concat([told.map("{:.1f}".format), cells])
     wide = cells.unstack(columns).reindex(columns=spans[-1])
     order = itertools.product(*spans[:-1], ORDER)
     return wide.reindex([key for key in order if key in wide.index])
@@ -99,7 +96,7 @@ def stacked(
 
     The paper's figure, the mean measured over seeds, and its 95 % interval (see `over_seeds`).
     """
-    known(measured, [*index, columns])
+    check_columns(measured, [*index, columns])
     summary = over_seeds(measured)
     keys = [*index, columns]
     told = paper.set_index(keys)["value"].mul(100).map("{:.1f}".format)
@@ -109,6 +106,16 @@ def stacked(
     ]
     table = pd.Series(cells, here.index).unstack(columns)
     return table.reindex(index=here.index.droplevel(columns).unique())
+
+
+def _words(rows: pd.DataFrame) -> pd.Series:
+    """The column `shown`, each word with a line of its own in a table.
+
+    Raises ValueError for rows that are about no images: they would be left out.
+    """
+    for word in rows["shown"].unique():
+        check_choice("protocol", word, ORDER)
+    return rows["shown"]
 
 
 def _figure(row: pd.Series, *, bold: bool = False) -> tuple[str, str]:

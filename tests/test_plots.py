@@ -211,14 +211,55 @@ def test_a_misspelt_protocol_is_named(draw):
         draw(ROWS.assign(protocol="whitebox"))
 
 
+# Every figure that takes rows: what it needs of them.
+DRAWN = {
+    "protocols": (lambda rows: plots.protocols(rows, "defense"), ["defense", "model", "value"]),
+    "accuracy_against_cost": (
+        lambda rows: plots.accuracy_against_cost(rows, x="eps", label="eps"),
+        ["eps", "defense", "attack", "value", "gradient"],
+    ),
+    "costs": (plots.costs, ["model", "step time", "parameters trained"]),
+    "training_curves": (plots.training_curves, ["epoch", "accuracy", "loss"]),
+    "accuracy_against_eps": (
+        lambda rows: plots.accuracy_against_eps(rows, rows[:0]),
+        ["attack", "model", "eps", "value"],
+    ),
+    "accuracy_against": (
+        lambda rows: plots.accuracy_against({"eps": rows}), ["eps", "defense", "attack", "value"]
+    ),
+    "accuracy_by_count": (
+        lambda rows: plots.accuracy_by_count(rows, rows[:0]), ["attack", "images", "n", "value"]
+    ),
+    "errors_against_eps": (
+        lambda rows: plots.errors_against_eps(rows, rows[:0]),
+        ["metric", "model", "units", "eps", "value"],
+    ),
+    "masking": (plots.masking, ["temperature", "metric", "value", "protocol"]),
+    "share_curves": (plots.share_curves, ["share", "trained_on", "value"]),
+    "protocol_curves": (
+        lambda rows: plots.protocol_curves(rows, "defense", "eps", label="eps"),
+        ["defense", "eps", "value", "protocol"],
+    ),
+    "loss_curves": (lambda rows: plots.loss_curves({"steps": rows}), ["steps", "defense", "value"]),
+}  # fmt: skip
+EVERYTHING = ROWS.assign(
+    epoch=1, accuracy=0.5, loss=1.0, images=50, n=50, units="pixel", metric="accuracy",
+    temperature=1.0, steps=1, seed=0,
+).assign(**{"step time": 30.0, "parameters trained": 20.0})  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: plots.protocols(ROWS, "defence"),
-        lambda: plots.protocol_curves(ROWS, "defence", "eps", label="eps"),
-        lambda: plots.accuracy_against_cost(ROWS, x="pases", label="passes"),
-    ],
+    ("name", "column"), [(name, column) for name, (_, needed) in DRAWN.items() for column in needed]
 )
-def test_a_misspelt_column_is_named(draw):
-    with pytest.raises(ValueError, match=r"^column: must be one of .*defense"):
-        draw()
+def test_a_column_that_is_missing_is_named(name, column):
+    draw, _ = DRAWN[name]
+    with pytest.raises(ValueError, match=rf"^column: must be one of .*, got '{column}'"):
+        draw(EVERYTHING.rename(columns={column: column + "s"}))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_rows_are_no_figure(name):
+    draw, _ = DRAWN[name]
+    draw(EVERYTHING)
+    with pytest.raises(ValueError, match="^rows: must be at least one"):
+        draw(EVERYTHING[:0])

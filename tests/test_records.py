@@ -1,4 +1,5 @@
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -97,3 +98,22 @@ def test_outcomes_are_kept_image_by_image(digits, tmp_path):
 def test_a_misspelt_protocol_or_gradient_is_named(columns, says):
     with pytest.raises(ValueError, match=says):
         records.Run("dominant_filters", GIVEN).add("1", "accuracy", 0.5, **columns)
+
+
+def test_select_names_what_there_is():
+    rows = pd.DataFrame(
+        {"table": ["4", "4", "pgd"], "attack": ["fgsm", "none", "pgd"], "eps": [0.1, None, 0.1]}
+    )
+    assert records.select(rows, table="4", attack=["fgsm", "none"]).index.tolist() == [0, 1]
+    assert records.select(rows, eps=0.1).index.tolist() == [0, 2]
+    for wanted, says in (
+        (
+            {"attack": "pdg"},
+            "attack: must be one of fgsm, none, pgd, got 'pdg'; did you mean 'pgd'",
+        ),
+        ({"table": "4", "attack": ["fgsm", "pgd"]}, "attack: must be one of fgsm, none, got 'pgd'"),
+        ({"atack": "pgd"}, "column: must be one of table, attack, eps, got 'atack'"),
+        ({"eps": 0.2}, "eps: must be one of 0.1, got 0.2"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(says)):
+            records.select(rows, **wanted)

@@ -65,6 +65,16 @@ def test_a_misspelt_column_or_protocol_is_named():
             call()
 
 
+def test_rows_about_no_images_are_refused_where_they_would_be_left_out():
+    measured = pd.concat([rows(white_box=[0.1]), rows(none=[0.5])])
+    for call in (
+        lambda: tables.by_protocol(measured, measured, index=["metric"], columns="defense"),
+        lambda: tables.beside(measured, measured, index=["defense"], columns=[]),
+    ):
+        with pytest.raises(ValueError, match=r"^protocol: must be one of .*, got 'none'"):
+            call()
+
+
 def test_names_replace_keys_in_tables_only():
     measured = rows(static=[0.9]).assign(model="shallow_cnn", eps=0.1)
     named = tables.named(measured)

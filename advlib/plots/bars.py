@@ -12,7 +12,8 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from advlib.protocols import COLOURS, ORDER, with_shown
-from advlib.tables import known, reader_name
+from advlib.records import check_columns
+from advlib.tables import reader_name
 
 
 def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None) -> Figure:
@@ -21,7 +22,7 @@ def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None
     `by` is the column with the defense's label; whiskers span the seeds. More than four panels
     stand in two lines.
     """
-    known(rows, [by, "model"])
+    check_columns(rows, [by, "model", "value"])
     models = list(rows["model"].unique())
     lines = 1 if len(models) <= 4 else 2
     height = lines * max(3.4, 1.2 + 0.22 * rows[by].nunique())
@@ -53,7 +54,7 @@ def accuracy_against_cost(rows: pd.DataFrame, *, x: str, label: str) -> Figure:
 
     A panel is an attack under a protocol.
     """
-    known(rows, [x, "defense", "attack"])
+    check_columns(rows, [x, "defense", "attack", "value"])
     rows = with_shown(rows)
     pairs = dict.fromkeys(rows[["attack", "shown"]].itertuples(index=False, name=None))
     panels = sorted(pairs, key=lambda pair: ORDER.index(pair[1]))
@@ -86,6 +87,7 @@ def accuracy_against_cost(rows: pd.DataFrame, *, x: str, label: str) -> Figure:
 
 def costs(timings: pd.DataFrame) -> Figure:
     """Time of a training step relative to the whole network's, beside the parameters trained."""
+    check_columns(timings, ["model", "step time", "parameters trained"])
     figure, axis = plt.subplots(figsize=(7.5, 2.6))
     table = timings.melt("model", ["step time", "parameters trained"], value_name="percent")
     table["model"] = table["model"].map(reader_name)

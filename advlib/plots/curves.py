@@ -10,12 +10,14 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from advlib.protocols import COLOURS, PAPER, with_shown
+from advlib.records import check_columns
 from advlib.statistics import wilson
-from advlib.tables import known, reader_name
+from advlib.tables import reader_name
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:
     """Accuracy and loss by epoch, training and validation if there is one (`fit`'s curves)."""
+    check_columns(curves, ["epoch", "accuracy", "loss"])
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.8))
     for axis, what in zip(axes, ("accuracy", "loss"), strict=True):
         axis.plot(curves["epoch"], curves[what], "o-", label="training, while learning")
@@ -29,6 +31,8 @@ def training_curves(curves: pd.DataFrame) -> Figure:
 
 def accuracy_against_eps(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Accuracy under attack against eps, a panel an attack; the paper's figures as crosses."""
+    for part in (rows, paper):
+        check_columns(part, ["attack", "model", "eps", "value"], some=part is rows)
     attacks = list(rows["attack"].unique())
     figure, axes = plt.subplots(1, len(attacks), figsize=(7.5, 3.2), sharey=True, squeeze=False)
     models = list(rows["model"].unique())
@@ -52,6 +56,8 @@ def accuracy_against(panels: Mapping[str, pd.DataFrame], *, label: str = "accura
 
     `panels` are rows by the name of the column that varies; bands span the seeds.
     """
+    for x, rows in panels.items():
+        check_columns(rows, [x, "defense", "attack", "value"])
     figure, axes = plt.subplots(1, len(panels), figsize=(7.5, 3.2), sharey=True, squeeze=False)
     for axis, (x, rows) in zip(axes[0], panels.items(), strict=True):
         sns.lineplot(
@@ -73,6 +79,8 @@ def accuracy_by_count(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
 
     Bars are Wilson intervals of each seed's images; the paper's figures are crosses.
     """
+    check_columns(rows, ["attack", "images", "n", "value"])
+    check_columns(paper, ["attack", "images", "value"], some=False)
     attacks = list(rows["attack"].unique())
     figure, axes = plt.subplots(1, len(attacks), figsize=(7.5, 3), sharey=True, squeeze=False)
     for axis, attack in zip(axes[0], attacks, strict=True):
@@ -97,6 +105,8 @@ def accuracy_by_count(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
 
 def errors_against_eps(rows: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Error against eps: a panel a metric, a line a network and unit, the paper's in grey."""
+    check_columns(rows, ["metric", "model", "units", "eps", "value"])
+    check_columns(paper, ["metric", "model", "eps", "value"], some=False)
     metrics = list(rows["metric"].unique())
     figure, axes = plt.subplots(1, len(metrics), figsize=(7.5, 3.6), sharey=True, squeeze=False)
     models = list(dict.fromkeys(rows["model"]))
@@ -129,8 +139,8 @@ def masking(rows: pd.DataFrame) -> Figure:
 
     `rows` have a `temperature`; metrics accuracy, zero gradients and margin.
     """
+    check_columns(rows, ["temperature", "metric", "value"])
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.2))
-    known(rows, ["temperature"])
     accuracy = with_shown(rows[rows["metric"] == "accuracy"])
     for word, part in accuracy.groupby("shown", sort=False):
         means = part.groupby("temperature")["value"].mean() * 100
@@ -152,6 +162,7 @@ def masking(rows: pd.DataFrame) -> Figure:
 
 def share_curves(rows: pd.DataFrame) -> Figure:
     """Accuracy against the share of filters trained, a panel an attack, a line a protocol."""
+    check_columns(rows, ["share"])
     shown = rows.assign(percent=rows["share"] * 100)
     return protocol_curves(shown, "trained_on", "percent", label="filters trained, %")
 
@@ -160,7 +171,7 @@ def protocol_curves(
     rows: pd.DataFrame, by: str, x: str, *, label: str, log: bool = False
 ) -> Figure:
     """Mean accuracy over seeds against column `x`, a panel a value of `by`, a line a protocol."""
-    known(rows, [by, x])
+    check_columns(rows, [by, x, "value"])
     rows = with_shown(rows)
     panels = list(rows[by].unique())
     figure, axes = plt.subplots(1, len(panels), figsize=(7.5, 3), sharey=True, squeeze=False)
@@ -186,6 +197,8 @@ def loss_curves(panels: Mapping[str, pd.DataFrame]) -> Figure:
 
     `panels` are rows by the name of the column that varies.
     """
+    for x, rows in panels.items():
+        check_columns(rows, [x, "defense", "value"])
     figure, axes = plt.subplots(1, len(panels), figsize=(7.5, 3), sharey=True, squeeze=False)
     for axis, (x, rows) in zip(axes[0], panels.items(), strict=True):
         for (name, part), mark in zip(rows.groupby("defense", sort=False), "osD^", strict=False):
