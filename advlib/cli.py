@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from advlib.batch import Job
 
 
@@ -30,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("studies", nargs="*", metavar="STUDY", help="notebooks by name; default: all")
     run.add_argument(
         "-p", nargs=2, action="append", default=[], dest="given", metavar=("NAME", "VALUE"),
-        help="set a parameter, as papermill does (the value is YAML)",
+        help="set a parameter; a list stands in brackets, as in -p seeds '[0, 1]'",
     )  # fmt: skip
     run.add_argument(
         "--profile", choices=("quick", "paper"), default="quick",
@@ -93,7 +91,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     from advlib.batch import plan
 
-    overrides = {name: yaml.safe_load(value or "''") for name, value in arguments.given}
+    overrides = dict(arguments.given)
+    for name, value in arguments.given:
+        if overrides[name] != value:
+            raise ValueError(f"{name}: is set to both {value!r} and {overrides[name]!r}")
     sweep = plan.parse_sweep(arguments.sweep) if arguments.sweep else {}
     gpus = {"auto": None, "none": ()}.get(arguments.gpus, arguments.gpus.split(","))
     if gpus and not all(number.strip().isdigit() for number in gpus):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from advlib.checks import check_count
 from advlib.papers import paper_files
 from advlib.source import source_digest
 from advlib.studies.settings import Settings
+
+MOST = 100_000  # jobs of a sweep
 
 
 def studies(notebooks: Path = Path("notebooks")) -> dict[str, Path]:
@@ -46,10 +49,11 @@ def plan(
     documents is a job for each, with what it does not say taken from the first; where `dataset` is
     given, only the document of that data set counts, or else the first. A value swept over a
     parameter that is a list becomes a list of one. Jobs that would give equal records are one.
-    Each computes with so many `threads`, however many jobs run at a time.
+    Each computes with so many `threads`, however many jobs run at a time. A text for a parameter
+    that is no text is read as its settings read it.
 
     Raises ValueError, before anything runs, for an unknown study, an unknown or impossible
-    parameter, or one that is both set and swept.
+    parameter, one that is both set and swept, or more than `MOST` combinations.
     """
     check_count("threads", threads)
     known = studies()
@@ -59,6 +63,8 @@ def plan(
     overrides, sweep = dict(overrides or {}), dict(sweep or {})
     if twice := overrides.keys() & sweep.keys():
         raise ValueError(f"sweep: {', '.join(sorted(twice))} is set by -p, too")
+    if (count := math.prod(map(len, sweep.values()))) > MOST:
+        raise ValueError(f"sweep: must be at most {MOST:,} combinations, got {count:,}")
     jobs = {}
     for name in names or known:
         study = _read(known[name])
@@ -75,7 +81,8 @@ def plan(
 def parse_sweep(text: str) -> dict[str, list[Any]]:
     """'seed=0..2,dataset=mnist,cifar10' as {"seed": [0, 1, 2], "dataset": ["mnist", "cifar10"]}.
 
-    Values are YAML; FIRST..LAST stands for the whole numbers from FIRST to LAST.
+    Values are the texts between the commas that stand outside [...]; FIRST..LAST stands for the
+    whole numbers from FIRST to LAST.
     """
     swept: dict[str, list[Any]] = {}
     name = ""
@@ -87,13 +94,15 @@ def parse_sweep(text: str) -> dict[str, list[Any]]:
             swept[name] = []
         if not name or not part.strip():
             raise ValueError(f"sweep: must be NAME=VALUE,VALUE,..., got {text!r}")
-        if whole := re.fullmatch(r"\s*(\d+)\.\.(\d+)\s*", part):
+        if whole := re.fullmatch(r"\s*(\d{1,18})\.\.(\d{1,18})\s*", part):
             first, last = map(int, whole.groups())
             if first > last:
                 raise ValueError(f"sweep: {name} goes from {first} to {last}, which is none")
+            if last - first >= MOST:
+                raise ValueError(f"sweep: {name} must be at most {MOST:,} values, got {part}")
             swept[name] += range(first, last + 1)
         else:
-            swept[name].append(yaml.safe_load(part))
+            swept[name].append(part.strip())
     return swept
 
 
@@ -121,9 +130,12 @@ class _Study:
 
     def listed(self, swept: Mapping[str, Any]) -> dict[str, Any]:
         """One value of a parameter that is a list stands for a list of it."""
-        lists = {name for name, value in self.defaults.items() if isinstance(value, list)}
+
+        def is_list(value: Any) -> bool:
+            return isinstance(value, list) or str(value).startswith("[")
+
         return {
-            name: [value] if name in lists and not isinstance(value, list) else value
+            name: [value] if is_list(self.defaults.get(name)) and not is_list(value) else value
             for name, value in swept.items()
         }
 

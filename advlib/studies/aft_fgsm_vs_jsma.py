@@ -12,11 +12,11 @@ from advlib.studies.settings import (
     CountOrNone,
     DatasetName,
     DatasetNameOrNone,
-    Distinct,
     Eps,
     Gamma,
     NetworkName,
     Rate,
+    Seed,
     Some,
     Step,
     Theta,
@@ -40,7 +40,7 @@ class Settings(settings.Settings):
     lr: Rate
     flip: bool
     shift: CountOrNone
-    base_seed: CountOrNone
+    base_seed: Seed
     tune_images: Count
     tune_batch: Count
     tune_lr: Rate
@@ -55,7 +55,7 @@ class Settings(settings.Settings):
     tune_lrs: Some[Rate]
     counts: Some[Count]
     few: Count
-    seeds: Distinct
+    seeds: Some[Seed]
 
     @model_validator(mode="after")
     def _fewer(self) -> Self:

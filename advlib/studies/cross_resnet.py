@@ -10,11 +10,11 @@ from advlib.studies.settings import (
     Count,
     CountOrNone,
     DatasetName,
-    Distinct,
     Eps,
     Fraction,
     NetworkName,
     Rate,
+    Seed,
     Some,
     checked,
 )
@@ -47,4 +47,4 @@ class Settings(settings.Settings):
     steps: Count
     flip: bool
     attacked_images: CountOrNone
-    seeds: Distinct
+    seeds: Some[Seed]

@@ -8,16 +8,18 @@ from pydantic import model_validator
 
 from advlib.studies import settings
 from advlib.studies.settings import (
+    Class,
     Count,
     CountOrNone,
     DatasetName,
-    Distinct,
+    Each,
     Eps,
     Fraction,
     NetworkName,
     PatchRotation,
     PatchScale,
     Rate,
+    Seed,
     Some,
     Step,
     Temperature,
@@ -35,15 +37,15 @@ class Settings(settings.Settings):
     size: Count
     validation: Fraction
     models: Some[NetworkName]
-    weights: Some[Weights]
+    weights: Each[Weights]
     epochs: Count
     batch_size: Count
     lr: Rate
     attacked_images: CountOrNone
-    shown: Distinct
+    shown: Some[Class]
     eps: Eps
     eps_curve: Some[Eps]
-    targets: Distinct
+    targets: Some[Class]
     patch_sizes: Some[Count]
     size_curve: Some[Count]
     patch_steps: Count
@@ -69,7 +71,7 @@ class Settings(settings.Settings):
     epss: Some[Eps]
     step: Step
     steps: Count
-    seeds: Distinct
+    seeds: Some[Seed]
 
     @model_validator(mode="after")
     def _one_for_each(self) -> Self:

@@ -7,10 +7,10 @@ from advlib.studies.settings import (
     Count,
     CountOrNone,
     DatasetName,
-    Distinct,
     Eps,
     Fraction,
     NetworkName,
+    Seed,
     Share,
     Some,
     Step,
@@ -42,4 +42,4 @@ class Settings(settings.Settings):
     train_steps: Count
     share: Share
     shares: Some[Share]
-    seeds: Distinct
+    seeds: Some[Seed]

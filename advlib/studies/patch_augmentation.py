@@ -14,11 +14,12 @@ from advlib.studies.settings import (
     Count,
     CountOrNone,
     DatasetName,
-    Distinct,
+    Each,
     Eps,
     NetworkName,
     Optimizer,
     Rate,
+    Seed,
     Some,
     Step,
     Weights,
@@ -46,11 +47,11 @@ class Settings(settings.Settings):
     size: Count
     train_images: CountOrNone
     models: Some[NetworkName]
-    weights: Some[Weights]
+    weights: Each[Weights]
     epochs: Count
     batch_size: Count
     lr: Rate
-    base_seed: CountOrNone
+    base_seed: Seed
     variants: Some[Variant]
     variant: Variant
     tune_epochs: Count
@@ -74,7 +75,7 @@ class Settings(settings.Settings):
     train_steps: Count
     sgd_lr: Rate
     mixup_layers: Words
-    seeds: Distinct
+    seeds: Some[Seed]
 
     @model_validator(mode="after")
     def _one_for_each(self) -> Self:

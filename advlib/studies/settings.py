@@ -10,10 +10,11 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from advlib import data, networks
 from advlib.attacks.jsma import check_gamma, check_theta
@@ -31,16 +32,16 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """These values, checked.
+        """These values, checked. A text for what is no text is read: "5e-4", "true", "[0, 1]".
 
         Raises:
             ValueError: one is missing, unknown, of the wrong type or impossible; the message begins
                 with its name and says what is allowed.
         """
-        for name in values:
-            check_choice(f"{name}: {cls.study} has no such parameter", name, cls.model_fields)
+        cls._check_names(values)
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
         try:
-            return cls(**values)
+            return cls(**{name: meant(value, kinds[name]) for name, value in values.items()})
         except ValidationError as error:
             raise ValueError(_told(error)) from None
 
@@ -48,8 +49,14 @@ class Settings(BaseModel):
     def read(cls, namespace: MutableMapping[str, Any]) -> Self:
         """The parameters in a notebook's namespace, `globals()`, checked as by `of`.
 
-        What papermill handed over as text, "[0, 1]", is a list in the namespace from now on.
+        What came as text, `papermill -p seeds '[0, 1]'`, has its own type in the namespace from now
+        on. A name that no parameter has is refused where it stands in the notebook's `parameters`
+        cell, or in the one that papermill puts after it.
         """
+        for cell in namespace.get("In", ()):  # IPython's record of what was executed
+            given = _literals(cell)
+            if cell.startswith(INJECTED) or given & cls.model_fields.keys():
+                cls._check_names(given)
         settings = cls.of({name: namespace[name] for name in cls.model_fields if name in namespace})
         namespace.update(settings.model_dump())
         return settings
@@ -58,6 +65,49 @@ class Settings(BaseModel):
     def datasets(cls) -> list[str]:
         """The parameters that name a data set."""
         return [name for name, field in cls.model_fields.items() if NAMES_DATA in field.metadata]
+
+    @classmethod
+    def _check_names(cls, names: Iterable[str]) -> None:
+        for name in names:
+            check_choice(f"{name}: {cls.study} has no such parameter", name, cls.model_fields)
+
+
+def meant(value: Any, kind: Any) -> Any:
+    """What a text stands for where a `kind`, a field's annotation, is wanted: its own type alone
+    decides. Whatever is no text, and what cannot be read, is returned as it is, to be refused.
+
+        meant("010", int) -> 10; meant("[a, 'b c']", list[str]) -> ["a", "b c"]
+    """
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if get_origin(kind) is list:
+        (item,) = get_args(kind)
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            try:
+                value = yaml.load(value, Loader=yaml.BaseLoader)  # all texts: it guesses no type
+            except yaml.YAMLError:
+                return value
+        return [meant(part, item) for part in value] if isinstance(value, list) else value
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), value)
+    if kind is int and re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        return int(text)
+    if kind is float and re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        return float(text)
+    return value
+
+
+def _literals(cell: str) -> set[str]:
+    """The names that a cell of nothing but literals gives a value; none of another cell."""
+    try:
+        statements = ast.parse(cell).body
+        for statement in statements:
+            ast.literal_eval(statement.value)  # type: ignore[attr-defined]  # caught
+        return {target.id for statement in statements for target in statement.targets}  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError, AttributeError):
+        return set()
 
 
 def _told(error: ValidationError) -> str:
@@ -75,19 +125,6 @@ def _told(error: ValidationError) -> str:
         if first["type"] != "missing"
         else f"{name}: {said}"
     )
-
-
-def _listed(value: Any) -> Any:
-    """The list that a text like "[0, 1]" stands for, anything else as it is.
-
-    `papermill -p NAME '[0, 1]'` hands a list over as text (its -y does not).
-    """
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError):
-            return value  # refused as a text
-    return value
 
 
 def checked(check: Callable[[Any], object]) -> AfterValidator:
@@ -113,9 +150,9 @@ def _radius(value: float) -> None:
     _above_zero(value)
 
 
-def _distinct(values: list[int]) -> None:
-    if not values or len(set(values)) < len(values):
-        raise ValueError(f"must be distinct whole numbers from 0 on, at least one, got {values}")
+def _distinct(values: list) -> None:
+    if len(set(values)) < len(values):
+        raise ValueError(f"must be distinct, got {values}")
 
 
 def check_one_for_each(name: str, values: list, other: str, others: list) -> None:
@@ -125,15 +162,17 @@ def check_one_for_each(name: str, values: list, other: str, others: list) -> Non
         raise ValueError(f"{name}: must be one for each of the {count} {other}, got {values}")
 
 
+INJECTED = "# Parameters"  # the head of the cell that papermill puts in
 T = TypeVar("T")
 NAMES_DATA = "names a data set"  # a mark on the types of such parameters
-READ = BeforeValidator(_listed)
 
-Some = Annotated[list[T], READ, Field(min_length=1)]  # one or more
-Words = Annotated[list[str], READ]
+Words = Annotated[list[str], checked(_distinct)]
+Some = Annotated[list[T], Field(min_length=1), checked(_distinct)]  # one or more
+Each = Annotated[list[T], Field(min_length=1)]  # one for each of another list
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]  # 0: all of them, or none of it
-Distinct = Annotated[list[Annotated[int, Field(ge=0)]], READ, checked(_distinct)]
+Class = Annotated[int, Field(ge=0)]  # by its number
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, checked(_above_zero)]
@@ -142,7 +181,7 @@ Step = Annotated[float, checked(check_step)]  # pixel units
 Theta = Annotated[float, checked(check_theta)]  # pixel units
 Gamma = Annotated[float, checked(check_gamma)]
 Temperature = Annotated[float, checked(check_temperature)]
-PatchScale = Annotated[list[float], READ, checked(check_scale)]
+PatchScale = Annotated[list[float], checked(check_scale)]
 PatchRotation = Annotated[float, checked(check_rotation)]  # degrees
 Optimizer = Annotated[str, checked(check_optimizer)]
 NetworkName = Annotated[str, checked(networks.check)]
