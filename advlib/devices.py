@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 
+import psutil
 import torch
 
 
@@ -15,6 +16,13 @@ def default() -> torch.device:
 def room(device: torch.device) -> int | None:
     """Free bytes of the device's own memory; None where there is no such limit (the CPU)."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def memory() -> int:
+    """All bytes of memory where `default` computes."""
+    if default().type == "cuda":
+        return torch.cuda.get_device_properties(default()).total_memory
+    return psutil.virtual_memory().total
 
 
 def autocast(device: torch.device) -> torch.autocast:

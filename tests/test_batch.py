@@ -162,8 +162,8 @@ def test_a_sweep_is_every_combination():
     swept = plan.parse_sweep("seeds=0..2, eps=0.1,0.3,shares=[0.1, 0.2],[0.5],dataset=mnist")
     assert swept == {
         "seeds": [0, 1, 2],
-        "eps": [0.1, 0.3],
-        "shares": [[0.1, 0.2], [0.5]],
+        "eps": ["0.1", "0.3"],
+        "shares": ["[0.1, 0.2]", "[0.5]"],
         "dataset": ["mnist"],
     }
 

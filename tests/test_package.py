@@ -11,7 +11,7 @@ import pytest
 
 HEAVY = (
     "dask", "distributed", "papermill", "nbclient", "nbformat", "jupyter_book", "matplotlib",
-    "seaborn", "pydantic", "yaml", "rich", "psutil", "upath",
+    "seaborn", "pydantic", "yaml", "rich", "upath",
 )  # fmt: skip
 LIGHT = (
     "advlib.attacks", "advlib.attacks.patch", "advlib.attacks.named", "advlib.audit",

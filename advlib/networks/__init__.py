@@ -6,6 +6,7 @@ pixel units whatever statistics the network was trained with.
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from advlib import devices
 from advlib.networks import cnns, libraries, resnets
 from advlib.networks.layers import Normalize, Shape
 
@@ -115,6 +117,37 @@ def class_names(name: str) -> list[str]:
     if library != "torchvision":
         return []
     return list(torchvision.models.get_model_weights(which).DEFAULT.meta.get("categories", []))
+
+
+@functools.lru_cache(maxsize=256)
+@torch.no_grad()
+def sketch(name: str, *, classes: int, channels: int, size: int, width: int = 64) -> nn.Module:
+    """The network on the device "meta", where it takes neither memory nor time, tried on an image.
+
+    Arguments as for `build`. Not to be changed: callers share it.
+
+    Raises:
+        ValueError: it takes no images of this shape, or its training takes more memory than there
+            is; the message names the argument.
+    """
+    shape = {"classes": classes, "channels": channels, "size": size, "width": width}
+    try:
+        if ":" in name:  # some libraries' networks compute with numbers while they are built
+            model = build(name, **shape).to("meta")  # type: ignore[arg-type]
+        else:
+            with torch.device("meta"):
+                model = build(name, **shape)  # type: ignore[arg-type]
+        model(torch.empty(1, channels, size, size, device="meta"))
+    except (AssertionError, OverflowError, RuntimeError, TypeError) as error:
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"size: {name} takes no images of {size} pixels ({why})") from None
+    needed = 4 * sum(4 * weight.numel() for weight in model.parameters())  # with gradient, momenta
+    if needed > (there := devices.memory()):
+        raise ValueError(
+            f"width, size: training {name} at width {width} and size {size} takes "
+            f"{needed / 2**30:,.1f} GiB; there are {there / 2**30:.1f}"
+        )
+    return model
 
 
 @torch.no_grad()

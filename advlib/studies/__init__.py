@@ -31,8 +31,13 @@ def settings_of(study: str, defaults: Mapping[str, Any]) -> type[Settings]:
         for parameter, field in settings_of(name, {}).model_fields.items():
             known[parameter] = (field.rebuild_annotation(), ...)
     fields: dict[str, Any] = {
-        name: known.get(name, (type(value), ...)) for name, value in defaults.items()
+        name: known.get(name, (_kind(value), ...)) for name, value in defaults.items()
     }
     made = create_model(study, __base__=Settings, **fields)
     made.study = study
     return made
+
+
+def _kind(default: Any) -> Any:
+    """The type that a parameter has by its default: a list is one of values like its first."""
+    return list[type(default[0])] if isinstance(default, list) and default else type(default)  # type: ignore[misc]

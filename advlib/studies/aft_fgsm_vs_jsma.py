@@ -17,9 +17,11 @@ from advlib.studies.settings import (
     NetworkName,
     Rate,
     Seed,
+    Size,
     Some,
     Step,
     Theta,
+    Width,
 )
 
 
@@ -31,10 +33,10 @@ class Settings(settings.Settings):
     dataset: DatasetName
     label: str
     also_tested: DatasetNameOrNone
-    size: Count
+    size: Size
     train_images: CountOrNone
     model: NetworkName
-    width: Count
+    width: Width
     epochs: Count
     batch_size: Count
     lr: Rate

@@ -15,7 +15,9 @@ from advlib.studies.settings import (
     NetworkName,
     Rate,
     Seed,
+    Size,
     Some,
+    Width,
     checked,
 )
 
@@ -31,11 +33,11 @@ class Settings(settings.Settings):
     dataset: DatasetName
     label: str
     paper_set: PaperSet
-    size: Count
+    size: Size
     train_images: CountOrNone
     validation: Fraction
     models: Some[NetworkName]
-    width: Count
+    width: Width
     other_source: NetworkName
     other_lr: Rate
     epochs: Count

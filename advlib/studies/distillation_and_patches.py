@@ -20,6 +20,7 @@ from advlib.studies.settings import (
     PatchScale,
     Rate,
     Seed,
+    Size,
     Some,
     Step,
     Temperature,
@@ -34,7 +35,7 @@ class Settings(settings.Settings):
 
     dataset: DatasetName
     label: str
-    size: Count
+    size: Size
     validation: Fraction
     models: Some[NetworkName]
     weights: Each[Weights]
@@ -55,7 +56,7 @@ class Settings(settings.Settings):
     patch_rotation: PatchRotation
     distilled_on: DatasetName
     distilled_label: str
-    distilled_size: Count
+    distilled_size: Size
     distilled_images: CountOrNone
     distilled_validation: Fraction
     distilled_model: NetworkName

@@ -12,6 +12,7 @@ from advlib.studies.settings import (
     NetworkName,
     Seed,
     Share,
+    Size,
     Some,
     Step,
 )
@@ -23,7 +24,7 @@ class Settings(settings.Settings):
     study = "dominant_filters"
 
     dataset: DatasetName
-    size: Count
+    size: Size
     train_images: CountOrNone
     test_images: CountOrNone
     attacked_images: CountOrNone

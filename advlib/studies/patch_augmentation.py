@@ -20,6 +20,7 @@ from advlib.studies.settings import (
     Optimizer,
     Rate,
     Seed,
+    Size,
     Some,
     Step,
     Weights,
@@ -44,7 +45,7 @@ class Settings(settings.Settings):
 
     dataset: DatasetName
     label: str
-    size: Count
+    size: Size
     train_images: CountOrNone
     models: Some[NetworkName]
     weights: Each[Weights]

@@ -171,6 +171,8 @@ Some = Annotated[list[T], Field(min_length=1), checked(_distinct)]  # one or mor
 Each = Annotated[list[T], Field(min_length=1)]  # one for each of another list
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]  # 0: all of them, or none of it
+Size = Annotated[int, Field(ge=1, le=1024)]  # side of the images, pixels
+Width = Annotated[int, Field(ge=1, le=2**14)]  # channels
 Class = Annotated[int, Field(ge=0)]  # by its number
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]

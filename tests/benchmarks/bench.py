@@ -441,7 +441,7 @@ def machine() -> str:
         *([torch.cuda.get_device_name()] if DEVICE.type == "cuda" else []),
         names[0] if names else platform.machine(),
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        f"autocast {devices.number_type(DEVICE)}",
+        f"training in {devices.number_type(DEVICE)} (rows 4, 9, 10, 11), the rest in float32",
         f"{platform.system()}, Python {platform.python_version()}, torch {torch.__version__}",
     ]
     return "; ".join(parts)

@@ -7,6 +7,7 @@ import pytest
 
 from advlib import studies
 from advlib.batch.plan import schema
+from advlib.studies.settings import meant
 
 NOTEBOOK = Path("notebooks/dominant_filters.ipynb")
 
@@ -27,11 +28,13 @@ def test_every_notebook_has_settings():
 
 
 def test_a_reader_s_own_notebook_keeps_the_rules_that_its_names_have():
-    settings = studies.settings_of("mine", {"eps": 0.1, "colour": "red", "seeds": [0]})
-    assert settings.of({"eps": 0.3, "colour": "blue", "seeds": [1]}).study == "mine"
-    for wrong in ({"eps": 3.0}, {"colour": 3}, {"seeds": []}):
+    defaults = {"eps": 0.1, "colour": "red", "seeds": [0], "sides": [3], "extra": []}
+    settings = studies.settings_of("mine", defaults)
+    given = settings.of({**defaults, "eps": "0.3", "sides": "[4, 5]"})
+    assert (given.study, given.eps, given.sides) == ("mine", 0.3, [4, 5])
+    for wrong in ({"eps": 3.0}, {"colour": 3}, {"seeds": []}, {"sides": [0.5]}):
         with pytest.raises(ValueError, match=rf"^{next(iter(wrong))}\b"):
-            settings.of({"eps": 0.3, "colour": "blue", "seeds": [1], **wrong})
+            settings.of({**defaults, **wrong})
 
 
 def test_settings_are_read_from_a_namespace_and_texts_become_lists():
@@ -46,11 +49,55 @@ def test_settings_are_read_from_a_namespace_and_texts_become_lists():
 
 
 @pytest.mark.parametrize("study", studies.names())
-def test_every_list_of_a_study_may_come_as_text(study):
+def test_every_parameter_of_a_study_may_come_as_text(study):
     defaults = schema(Path("notebooks", f"{study}.ipynb"))
-    space = {n: str(v) if isinstance(v, list) else v for n, v in defaults.items()}
+    space = {name: str(value) for name, value in defaults.items()}
     studies.settings_of(study, defaults).read(space)
     assert space == defaults
+    assert [type(value) for value in space.values()] == [type(v) for v in defaults.values()]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("010", int, 10),
+        ("-3", int, -3),
+        ("1e3", int, "1e3"),
+        ("1_0", int, "1_0"),
+        ("5e-4", float, 0.0005),
+        (".5", float, 0.5),
+        ("inf", float, "inf"),
+        ("false", bool, False),
+        ("True", bool, True),
+        ("no", bool, "no"),
+        ("1", bool, "1"),
+        ("no", str, "no"),
+        ("folder:/x/my #1", str, "folder:/x/my #1"),
+        (" 07 ", str, " 07 "),
+        ("[0, 010]", list[int], [0, 10]),
+        ("['a b', \"c\", no]", list[str], ["a b", "c", "no"]),
+        ("[]", list[str], []),
+        ("[", list[int], "["),
+        ("[1]]", list[int], "[1]]"),
+        ("[*a]", list[int], "[*a]"),
+        ("{a: 1}", list[int], "{a: 1}"),
+        (0.5, int, 0.5),
+    ],
+)
+def test_a_text_is_read_by_its_setting_s_own_type(text, kind, value):
+    read = meant(text, kind)
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_a_name_that_no_parameter_has_is_refused_in_the_notebook_too():
+    defaults = schema(NOTEBOOK)
+    settings = studies.settings_of("dominant_filters", defaults)
+    cell = "\n".join(f"{name} = {value!r}" for name, value in defaults.items())
+    later = ["import os\nepss = [1]", "epss = sorted(epss)", "not python"]
+    settings.read({**defaults, "In": ["", cell, "# Parameters\neps = 0.15\n", *later]})
+    for cells in (["# Parameters\nepss = 0.3\n"], [cell + "\nepss = [0.3]"]):
+        with pytest.raises(ValueError, match=r"^epss: .*no such parameter.*did you mean 'eps'"):
+            settings.read({**defaults, "In": cells})
 
 
 def test_data_sets_are_told_by_their_type():
@@ -74,7 +121,18 @@ def test_overrides_are_put_in_and_typed():
         ("dataset", "folder:/no/such/folder"),
         ("eps", 3),
         ("eps", 0),
-        ("eps", "0.3"),
+        ("eps", "three"),
+        ("eps", "1e999"),
+        ("eps", "nan"),
+        ("steps", "1e1"),
+        ("steps", 5000 * "9"),
+        ("seeds", "3"),
+        ("seeds", "[3"),
+        ("seeds", "[0, one]"),
+        ("seeds", [2**32]),
+        ("models", ["base_cnn", "base_cnn"]),
+        ("shares", [0.5, 0.5]),
+        ("size", 2000),
         ("step", 0),
         ("steps", 0),
         ("steps", 1.5),
@@ -155,7 +213,8 @@ def test_a_notebook_without_parameters_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"eps": "0.3"}, "eps: must be a valid number, got '0.3'"),
+        ({"eps": "hello"}, "eps: must be a valid number, got 'hello'"),
+        ({"seeds": [1, 1]}, "seeds: must be distinct, got [1, 1]"),
         ({"steps": 0}, "steps: must be greater than or equal to 1, got 0"),
         ({"eps": 3}, "eps: must lie in [0, 1] (pixel units), got 3.0"),
         ({"eps_curve": [0.1, 3]}, "eps_curve: must lie in [0, 1] (pixel units), got 3.0"),
