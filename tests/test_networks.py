@@ -167,3 +167,43 @@ def test_weights_are_channels_last_those_of_grey_images_too():
     first = networks.build("base_cnn").network[0].weight
     assert first.shape == (32, 1, 5, 5)
     assert first.stride() == (25, 1, 5, 1)
+
+
+def test_a_sketch_takes_no_memory_and_tries_the_shape():
+    shape = {"classes": 10, "channels": 3, "size": 32}
+    for name in (*networks.NAMES, "torchvision:regnet_y_400mf"):
+        made = networks.sketch(name, **shape)
+        weights = {key: value.shape for key, value in made.state_dict().items()}
+        assert {value.device.type for value in made.state_dict().values()} == {"meta"}
+        built = networks.build(name, **shape).state_dict()
+        assert weights == {key: value.shape for key, value in built.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "says"),
+    [
+        (
+            "resnet18",
+            {"width": 50_000},
+            "width, size: training resnet18 at width 50000 and size 32",
+        ),
+        ("mnist_conv", {"size": 1000, "width": 64}, "width, size: training mnist_conv at width 64"),
+        ("vgg16", {"size": 16}, "size: must be at least 32 for this network, got 16"),
+        (
+            "torchvision:alexnet",
+            {},
+            "size: torchvision:alexnet takes no images of 32 pixels (Given",
+        ),
+        (
+            "torchvision:vit_b_16",
+            {},
+            "size: torchvision:vit_b_16 takes no images of 32 pixels (Wron",
+        ),
+        ("torchvision:alexnet", {"channels": 1}, "channels: torchvision's networks take 3, got 1"),
+    ],
+)
+def test_a_sketch_names_what_a_network_does_not_take(name, changed, says, monkeypatch):
+    monkeypatch.setattr(networks.devices, "memory", lambda: 16 * 2**30)
+    with pytest.raises(ValueError, match="^") as refused:
+        networks.sketch(name, **({"classes": 10, "channels": 3, "size": 32} | changed))
+    assert str(refused.value).startswith(says)

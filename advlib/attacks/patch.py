@@ -51,13 +51,8 @@ def place(
     check_count("size", size)
     check_scale(scale)
     check_rotation(rotation)
+    check_room(size, scale, rotation, min(image_size))
     low, high = scale
-    widest = size * high * math.sqrt(2) * math.cos(math.radians(max(0.0, 45 - rotation)))
-    if widest > min(image_size) + 1e-4:
-        raise ValueError(
-            f"size: a patch of {size} pixels, scaled and turned, takes up to {widest:.1f}; "
-            f"the image has only {min(image_size)}"
-        )
     device = None if generator is None else generator.device
     scale_of, angle, across, down = torch.rand(4, count, generator=generator, device=device)
     scale_of = low + (high - low) * scale_of
@@ -82,6 +77,16 @@ def check_rotation(rotation: float) -> None:
     """Raise ValueError unless `rotation` is a greatest angle in degrees."""
     if not 0 <= rotation <= 180:
         raise ValueError(f"rotation: must lie in [0, 180] degrees, got {rotation}")
+
+
+def check_room(size: int, scale: Sequence[float], rotation: float, side: int) -> None:
+    """Raise ValueError unless every such patch fits on images with sides of `side` pixels."""
+    widest = size * max(scale) * math.sqrt(2) * math.cos(math.radians(max(0.0, 45 - rotation)))
+    if widest > side + 1e-4:
+        raise ValueError(
+            f"size: a patch of {size} pixels, scaled and turned, takes up to {widest:.1f}; "
+            f"the image has only {side}"
+        )
 
 
 def apply_patch(images: Tensor, patch: Tensor, placements: Placements) -> Tensor:

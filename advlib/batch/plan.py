@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def plan(
     jobs = {}
     for name in names or known:
         study = _read(known[name])
-        settings = _profile(known[name], profile)
+        settings = profile_of(known[name], profile)
         for values in itertools.product(*sweep.values()):
             given = overrides | study.listed(dict(zip(sweep, values, strict=True)))
             own = [s for s in settings if given.get("dataset") in (None, s.get("dataset"))]
@@ -106,7 +107,8 @@ def parse_sweep(text: str) -> dict[str, list[Any]]:
     return swept
 
 
-def _profile(notebook: Path, profile: str) -> list[dict[str, Any]]:
+def profile_of(notebook: Path, profile: str) -> list[dict[str, Any]]:
+    """What a profile changes of the notebook's defaults, for each of its runs."""
     if profile == "quick":
         return [{}]
     file = notebook.parent / profile / f"{notebook.stem}.yaml"
@@ -127,6 +129,7 @@ class _Study:
     settings: type[Settings]
     fixed: str  # digest of the cells, the code that they use, and the paper's tables
     stamps: dict[str, str]  # of data sets, by name, as they are asked for
+    head: Callable[[str], data.Head]
 
     def listed(self, swept: Mapping[str, Any]) -> dict[str, Any]:
         """One value of a parameter that is a list stands for a list of it."""
@@ -140,7 +143,7 @@ class _Study:
         }
 
     def job(self, overrides: Mapping[str, Any], threads: int) -> Job:
-        settings = self.settings.of({**self.defaults, **overrides})
+        settings = self.settings.of({**self.defaults, **overrides}, head=self.head)
         given = settings.model_dump()
         named = [given[name] for name in self.settings.datasets() if given[name]]
         for dataset in set(named) - self.stamps.keys():
@@ -156,7 +159,8 @@ def _read(notebook: Path) -> _Study:
     code = [source_digest(module) for module in _imported(cells)]
     fixed = cache.digest([cells, code, paper_files(notebook.stem)])
     defaults = schema(notebook)
-    return _Study(notebook, defaults, known_studies.settings_of(notebook.stem, defaults), fixed, {})
+    settings = known_studies.settings_of(notebook.stem, defaults)
+    return _Study(notebook, defaults, settings, fixed, {}, functools.cache(data.head))
 
 
 def schema(notebook: Path) -> dict[str, Any]:

@@ -18,11 +18,14 @@ from advlib import devices
 from advlib.data.dataset import DataError, Dataset, Split, at_once, pixels
 from advlib.data.decoding import read_images
 from advlib.data.downloads import DOWNLOADS, download
-from advlib.data.files import FILES, digits
-from advlib.data.source import ALTERNATIVES, Source
-from advlib.data.splits import first, split
+from advlib.data.files import DIGITS, FILES, HEADS, digits
+from advlib.data.source import ALTERNATIVES, Head, Source
+from advlib.data.splits import first, held_out, split
 
-__all__ = ["DataError", "Dataset", "Split", "at_once", "check", "load", "pixels", "root", "stamp"]
+__all__ = [
+    "DataError", "Dataset", "Head", "Split", "at_once", "check", "head", "held_out", "load",
+    "pixels", "root", "stamp",
+]  # fmt: skip
 
 PROVIDED = {"imagenet": "imagenet/val"}  # class folders that the user puts there
 
@@ -107,6 +110,23 @@ def stamp(name: str) -> str:
     return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
 
 
+def head(name: str) -> Head:
+    """How many images, classes and channels `load` would find; no image is decoded.
+
+    Nothing is downloaded: what is fixed by checksums is known. Raises as `check` does, and
+    DataError for files of the user's that cannot be read.
+    """
+    check(name)
+    kind, _, path = name.partition(":")
+    if name == "digits":
+        return DIGITS
+    if name in DOWNLOADS:
+        return DOWNLOADS[name].head
+    if name in PROVIDED:
+        kind, path = "folder", str(_provided(name, root()))
+    return HEADS[kind](Path(path).expanduser())
+
+
 def root() -> Path:
     """Folder of the downloaded sets: `$ADVLIB_DATA`, else `advlib/data` in the user's cache."""
     return Path(os.environ.get("ADVLIB_DATA") or user_cache_path("advlib") / "data").expanduser()
@@ -138,13 +158,7 @@ def _open(name: str, base: str | Path | None) -> Source:
         return FILES[kind](Path(path).expanduser())
     base = root() if base is None else Path(base).expanduser()
     if name in PROVIDED:
-        folder = base / PROVIDED[name]
-        if not folder.is_dir():
-            raise DataError(
-                f"dataset {name!r} cannot be downloaded freely: put its images in {folder}, a "
-                f"folder for each class. {ALTERNATIVES}"
-            )
-        return FILES["folder"](folder)
+        return FILES["folder"](_provided(name, base))
     folder = base / DOWNLOADS[name].folder
     if not folder.exists():
         download(name, base)
@@ -153,6 +167,17 @@ def _open(name: str, base: str | Path | None) -> Source:
     except DataError as error:
         again = f"Delete {folder}, and the next load downloads {name!r} anew."
         raise DataError(f"{error}. {again} {ALTERNATIVES}") from error
+
+
+def _provided(name: str, base: Path) -> Path:
+    """The folder of a set that the user puts there."""
+    folder = base / PROVIDED[name]
+    if not folder.is_dir():
+        raise DataError(
+            f"dataset {name!r} cannot be downloaded freely: put its images in {folder}, a folder "
+            f"for each class. {ALTERNATIVES}"
+        )
+    return folder
 
 
 def _roomy(needed: int) -> torch.device:

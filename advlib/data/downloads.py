@@ -21,7 +21,7 @@ from torchvision.datasets.utils import check_integrity
 
 from advlib.data.dataset import DataError
 from advlib.data.files import encoded_source
-from advlib.data.source import ALTERNATIVES, Encoded, Source
+from advlib.data.source import ALTERNATIVES, Encoded, Head, Source
 
 IDX_SHAPES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),
@@ -105,6 +105,7 @@ class Download(NamedTuple):
     dataset: str  # class of torchvision.datasets
     folder: str  # where that class keeps it under its root
     read: Callable[[Path], Source]  # from that root; refuses what is not whole
+    head: Head
     splits: tuple[str, ...] = ()  # where the class fetches only one, and straight into its root
 
     def fetch(self, base: Path) -> None:
@@ -118,11 +119,17 @@ class Download(NamedTuple):
 
 
 DOWNLOADS = {
-    "mnist": Download("MNIST", "MNIST", partial(_mnist, "MNIST")),
-    "fashion_mnist": Download("FashionMNIST", "FashionMNIST", partial(_mnist, "FashionMNIST")),
-    "cifar10": Download("CIFAR10", "cifar-10-batches-py", _cifar10),
-    "svhn": Download("SVHN", SVHN_FOLDER, _svhn, splits=("train", "test")),
-    "oxford_pets": Download("OxfordIIITPet", "oxford-iiit-pet", _oxford_pets),
+    "mnist": Download("MNIST", "MNIST", partial(_mnist, "MNIST"), Head(60_000, 10_000, 10, 1)),
+    "fashion_mnist": Download(
+        "FashionMNIST", "FashionMNIST", partial(_mnist, "FashionMNIST"), Head(60_000, 10_000, 10, 1)
+    ),
+    "cifar10": Download("CIFAR10", "cifar-10-batches-py", _cifar10, Head(50_000, 10_000, 10, 3)),
+    "svhn": Download(
+        "SVHN", SVHN_FOLDER, _svhn, Head(73_257, 26_032, 10, 3), splits=("train", "test")
+    ),
+    "oxford_pets": Download(
+        "OxfordIIITPet", "oxford-iiit-pet", _oxford_pets, Head(PETS["trainval"], PETS["test"], 2, 3)
+    ),
 }
 
 

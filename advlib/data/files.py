@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -12,10 +13,17 @@ from torch import Tensor
 from torchvision import datasets
 
 from advlib.data.dataset import DataError
-from advlib.data.source import Encoded, Source
+from advlib.data.source import Encoded, Head, Source
+from advlib.data.splits import test_count
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # here, and where it is used: it takes a moment to import
 
 MIXED_SIZE = 64  # pixels, for files that are not all squares of one size
 GREY_MODES = {"1", "L", "LA", "I", "I;16"}  # of PIL
+
+
+DIGITS = Head(1_438, 359, 10, 1)
 
 
 def digits() -> Source:
@@ -69,21 +77,33 @@ def parquet(path: Path) -> Source:
 
 def _read_parquet(file: Path) -> tuple[list[bytes], list[int], list[str] | None]:
     """Encoded images, labels and, if the Hugging Face metadata holds them, class names."""
-    import pyarrow as pa
-    from pyarrow import compute, parquet
+    from pyarrow import compute
 
-    try:
-        table = parquet.ParquetFile(file).read(columns=["image.bytes", "label"])
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"cannot read {file}: {error}") from error
-    if {*table.column_names} != {"image", "label"} or not pa.types.is_integer(table["label"].type):
-        raise DataError(f"{file}: the columns image.bytes and label (a whole number) are wanted")
+    table = _columns(file, ["image.bytes", "label"])
     contents = compute.struct_field(table["image"], "bytes")
     if contents.null_count or table["label"].null_count:
         raise DataError(f"{file}: image.bytes or label is null in some row")
+    return contents.to_pylist(), table["label"].to_pylist(), _class_names(table)
+
+
+def _columns(file: Path, names: list[str]) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.ParquetFile(file).read(columns=names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    wanted = {name.partition(".")[0] for name in names}
+    if {*table.column_names} != wanted or not pa.types.is_integer(table["label"].type):
+        raise DataError(f"{file}: the columns image.bytes and label (a whole number) are wanted")
+    return table
+
+
+def _class_names(table: pa.Table) -> list[str] | None:
     metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", "{}"))
     label = metadata.get("info", {}).get("features", {}).get("label", {})
-    return contents.to_pylist(), table["label"].to_pylist(), label.get("names")
+    return label.get("names")
 
 
 def encoded_source(
@@ -105,4 +125,27 @@ def encoded_source(
     return Source(classes, files, labels, given, size, channels=1 if grey else 3)
 
 
+def parquet_head(path: Path) -> Head:
+    """The head of a set in parquet files, of which the images stay unread."""
+    counts, seen, names = [], set[int](), None
+    for part in ("train", "test"):
+        tables = [_columns(file, ["label"]) for file in sorted(path.glob(f"{part}*.parquet"))]
+        counts.append(sum(len(table) for table in tables))
+        for table in tables:
+            seen.update(table["label"].unique().to_pylist())
+            names = _class_names(table)
+        if not counts[-1]:
+            raise DataError(f"{path}: {part}*.parquet is missing or empty")
+    return Head(counts[0], counts[1], len(names or seen))
+
+
+def folder_head(path: Path) -> Head:
+    """The head of a set in class folders."""
+    source = folder(path)
+    count = len(source.labels)
+    test = test_count(count) if source.given is None else count - source.given
+    return Head(count - test, test, len(source.classes), source.channels)
+
+
 FILES = {"folder": folder, "parquet": parquet}  # by the word before the colon
+HEADS = {"folder": folder_head, "parquet": parquet_head}

@@ -35,3 +35,12 @@ class Source(NamedTuple):
     given: int | None  # the first so many are the training part, the rest the test part
     size: int  # the set's own side in pixels
     channels: int  # and its own channels
+
+
+class Head(NamedTuple):
+    """What is known of a set before its images are read."""
+
+    train: int  # images of the training part, those to be held out among them
+    test: int
+    classes: int
+    channels: int | None = None  # its own; None: only the images tell

@@ -13,13 +13,23 @@ def split(labels: Tensor, given: int | None, validation: float, seed: int) -> li
     generator = torch.Generator().manual_seed(seed)
     if given is None:
         order = _stratified_order(labels, generator)
-        cut = max(1, round(TEST_SHARE * len(order)))
+        cut = test_count(len(order))
         tested, rest = order[:cut], order[cut:]
     else:
         tested = given + _stratified_order(labels[given:], generator)
         rest = _stratified_order(labels[:given], generator)
-    cut = min(round(validation * len(rest)), len(rest) - 1)
+    cut = held_out(len(rest), validation)
     return [rest[cut:], rest[:cut], tested]
+
+
+def test_count(count: int) -> int:
+    """Test images of so many, in a set that comes without a test part."""
+    return max(1, round(TEST_SHARE * count))
+
+
+def held_out(count: int, validation: float) -> int:
+    """Validation images of so many in the training part."""
+    return min(round(validation * count), count - 1)
 
 
 def _stratified_order(labels: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,11 +11,13 @@ from pydantic import create_model
 
 from advlib.studies.settings import Settings
 
+SHARED = ("rules", "settings")  # modules that are no study
+
 
 def names() -> list[str]:
     """The studies that have a module here."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
-    return [name for name in found if name != "settings"]
+    return [name for name in found if name not in SHARED]
 
 
 def settings_of(study: str, defaults: Mapping[str, Any]) -> type[Settings]:

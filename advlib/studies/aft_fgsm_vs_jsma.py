@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 from pydantic import model_validator
 
-from advlib.studies import settings
+from advlib.data import Head
+from advlib.studies import rules, settings
 from advlib.studies.settings import (
     Count,
     CountOrNone,
@@ -61,8 +63,22 @@ class Settings(settings.Settings):
 
     @model_validator(mode="after")
     def _fewer(self) -> Self:
-        if self.few > max(self.counts):
-            raise ValueError(
-                f"few: must be at most the largest of counts, {max(self.counts)}, got {self.few}"
-            )
+        rules.at_most("few", self.few, max(self.counts), "the largest of counts")
+        rules.at_most("shift", self.shift, self.size - 1, "less than size")
         return self
+
+    def check_data(self, head: Callable[[str], Head]) -> None:
+        known = head(self.dataset)
+        learned = rules.training_images(known, self.train_images)
+        rules.at_most("tune_images", self.tune_images, learned, "all training images")
+        rules.at_most("counts", max(self.counts), known.test, "all test images")
+        images = learned + known.test
+        rules.takes("model", [self.model], known, size=self.size, width=self.width, images=images)
+        if self.also_tested:
+            other = head(self.also_tested)
+            if (other.classes, other.channels) != (known.classes, known.channels):
+                raise ValueError(
+                    f"also_tested: must have the {known.classes} classes and {known.channels} "
+                    f"channels of {self.dataset}; {self.also_tested} has {other.classes} and "
+                    f"{other.channels}"
+                )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from advlib.checks import check_choice
-from advlib.studies import settings
+from advlib.data import Head
+from advlib.studies import rules, settings
 from advlib.studies.settings import (
     Count,
     CountOrNone,
@@ -50,3 +52,11 @@ class Settings(settings.Settings):
     flip: bool
     attacked_images: CountOrNone
     seeds: Some[Seed]
+
+    def check_data(self, head: Callable[[str], Head]) -> None:
+        known = head(self.dataset)
+        rules.training_images(known, self.train_images, validation=self.validation)
+        rules.at_most("attacked_images", self.attacked_images, known.test, "all test images")
+        size, images = self.size, known.train + known.test
+        rules.takes("models", self.models, known, size=size, width=self.width, images=images)
+        rules.takes("other_source", [self.other_source], known, size=size, images=images)

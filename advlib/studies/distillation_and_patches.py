@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 from pydantic import model_validator
 
-from advlib.studies import settings
+from advlib.attacks.patch import check_room
+from advlib.data import Head, held_out
+from advlib.studies import rules, settings
 from advlib.studies.settings import (
     Class,
     Count,
@@ -75,6 +78,38 @@ class Settings(settings.Settings):
     seeds: Some[Seed]
 
     @model_validator(mode="after")
-    def _one_for_each(self) -> Self:
-        settings.check_one_for_each("weights", self.weights, "models", self.models)
+    def _together(self) -> Self:
+        rules.one_for_each("weights", self.weights, "models", self.models)
+        for name in ("patch_sizes", "size_curve"):
+            for side in getattr(self, name):
+                try:
+                    check_room(side, self.patch_scale, self.patch_rotation, self.size)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
         return self
+
+    def check_data(self, head: Callable[[str], Head]) -> None:
+        known = head(self.dataset)
+        rules.training_images(known, 0, validation=self.validation)
+        for name in ("targets", "shown"):
+            rules.at_most(name, max(getattr(self, name)), known.classes - 1, "the last class")
+        unlearned = held_out(known.train, self.validation) + known.test
+        rules.at_most(
+            "attacked_images",
+            self.attacked_images,
+            unlearned,
+            "all images that no patch learns from",
+        )
+        images = known.train + known.test
+        rules.takes("models", self.models, known, size=self.size, images=images)
+        known = head(self.distilled_on)
+        learned = rules.training_images(
+            known, self.distilled_images, validation=self.distilled_validation,
+            names=("distilled_images", "distilled_validation"),
+        )  # fmt: skip
+        rules.at_most("curve_images", self.curve_images, learned, "all training images")
+        rules.at_most("distilled_attacked", self.distilled_attacked, known.test, "all test images")
+        rules.takes(
+            "distilled_model", [self.distilled_model], known, size=self.distilled_size,
+            images=known.train + known.test,
+        )  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from advlib.studies import settings
+from collections.abc import Callable
+
+from advlib.data import Head
+from advlib.studies import rules, settings
 from advlib.studies.settings import (
     Count,
     CountOrNone,
@@ -44,3 +47,11 @@ class Settings(settings.Settings):
     share: Share
     shares: Some[Share]
     seeds: Some[Seed]
+
+    def check_data(self, head: Callable[[str], Head]) -> None:
+        known = head(self.dataset)
+        rules.training_images(known, self.train_images, validation=self.validation)
+        rules.at_most("test_images", self.test_images, known.test, "all test images")
+        tested = self.test_images or known.test
+        rules.at_most("attacked_images", self.attacked_images, tested, "all test images")
+        rules.takes("models", self.models, known, size=self.size, images=known.train + known.test)

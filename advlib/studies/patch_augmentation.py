@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Self
 
 from pydantic import model_validator
 
+from advlib import networks
 from advlib.attacks.named import check_attack_set
 from advlib.checks import check_choice
+from advlib.data import Head
 from advlib.defenses.patch_augmentation import parse
-from advlib.studies import settings
+from advlib.studies import rules, settings
 from advlib.studies.settings import (
     Count,
     CountOrNone,
@@ -79,6 +82,24 @@ class Settings(settings.Settings):
     seeds: Some[Seed]
 
     @model_validator(mode="after")
-    def _one_for_each(self) -> Self:
-        settings.check_one_for_each("weights", self.weights, "models", self.models)
+    def _together(self) -> Self:
+        rules.one_for_each("weights", self.weights, "models", self.models)
+        rules.among("variant", [self.variant], "variants", self.variants)
+        rules.among("autoattack_others", self.autoattack_others, "others", self.others)
+        largest = max(parse(variant)["patch"] for variant in self.variants)
+        rules.at_most("variants", largest, self.size, "the images' size")
         return self
+
+    def check_data(self, head: Callable[[str], Head]) -> None:
+        known = head(self.dataset)
+        learned = rules.training_images(known, self.train_images)
+        for name in ("attacked_images", "autoattack_images"):
+            rules.at_most(name, getattr(self, name), known.test, "all test images")
+        images = learned + known.test
+        rules.takes("models", self.models, known, size=self.size, images=images)
+        channels = known.channels or 3
+        first = networks.sketch(
+            self.models[0], classes=known.classes, channels=channels, size=self.size
+        )
+        layers = [name for name, _ in first.named_modules()]
+        rules.among("mixup_layers", self.mixup_layers, f"{self.models[0]}'s", layers)

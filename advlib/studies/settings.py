@@ -30,20 +30,25 @@ class Settings(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     study: ClassVar[str] = ""
 
+    def check_data(self, head: Callable[[str], data.Head]) -> None:
+        """Raise ValueError for what the data sets do not bear, as far as their heads tell."""
+
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
+    def of(cls, values: Mapping[str, Any], *, head: Callable[[str], data.Head] = data.head) -> Self:
         """These values, checked. A text for what is no text is read: "5e-4", "true", "[0, 1]".
 
         Raises:
-            ValueError: one is missing, unknown, of the wrong type or impossible; the message begins
-                with its name and says what is allowed.
+            ValueError: one is missing, unknown, of the wrong type or impossible, alone, with
+                another, or for the data; the message begins with its name and says what is allowed.
         """
         cls._check_names(values)
         kinds = {name: field.annotation for name, field in cls.model_fields.items()}
         try:
-            return cls(**{name: meant(value, kinds[name]) for name, value in values.items()})
+            made = cls(**{name: meant(value, kinds[name]) for name, value in values.items()})
         except ValidationError as error:
             raise ValueError(_told(error)) from None
+        made.check_data(head)
+        return made
 
     @classmethod
     def read(cls, namespace: MutableMapping[str, Any]) -> Self:
@@ -153,13 +158,6 @@ def _radius(value: float) -> None:
 def _distinct(values: list) -> None:
     if len(set(values)) < len(values):
         raise ValueError(f"must be distinct, got {values}")
-
-
-def check_one_for_each(name: str, values: list, other: str, others: list) -> None:
-    """Raise ValueError unless the list called `name` is as long as the `other` one."""
-    if len(values) != len(others):
-        count = len(others)
-        raise ValueError(f"{name}: must be one for each of the {count} {other}, got {values}")
 
 
 INJECTED = "# Parameters"  # the head of the cell that papermill puts in

@@ -5,7 +5,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from advlib import studies
+from advlib import data, studies
+from advlib.batch import plan
 from advlib.batch.plan import schema
 from advlib.studies.settings import meant
 
@@ -185,7 +186,9 @@ def test_and_those_of_distillation_and_patches(name, value):
 
 
 def test_few_images_are_no_more_than_the_counts():
-    with pytest.raises(ValueError, match="^few: must be at most the largest of counts, 200"):
+    with pytest.raises(
+        ValueError, match="^few: must be at most 200, the largest of counts; got 201"
+    ):
         resolve(Path("notebooks/aft_fgsm_vs_jsma.ipynb"), {"few": 201})
 
 
@@ -224,3 +227,116 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
     with pytest.raises(ValueError, match="^") as refused:
         resolve(NOTEBOOK, wrong)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("study", "overrides", "says"),
+    [
+        (
+            "dominant_filters",
+            {"train_images": 1008},
+            "train_images: must be at most 1,007, all that",
+        ),
+        ("dominant_filters", {"test_images": 360}, "test_images: must be at most 359, all test im"),
+        ("dominant_filters", {"test_images": 50}, "attacked_images: must be at most 50, all test "),
+        (
+            "dominant_filters",
+            {"validation": 0.0001},
+            "validation: holds out none of 1,438 training",
+        ),
+        ("dominant_filters", {"size": 7}, "models: dense_cnn: size: must be at least 8 for this"),
+        (
+            "dominant_filters",
+            {"models": ["torchvision:alexnet"]},
+            "models: torchvision:alexnet: chan",
+        ),
+        (
+            "aft_fgsm_vs_jsma",
+            {"tune_images": 1439},
+            "tune_images: must be at most 1,438, all train",
+        ),
+        ("aft_fgsm_vs_jsma", {"counts": [50, 360]}, "counts: must be at most 359, all test images"),
+        ("aft_fgsm_vs_jsma", {"shift": 16}, "shift: must be at most 15, less than size; got 16"),
+        (
+            "aft_fgsm_vs_jsma",
+            {"also_tested": "svhn"},
+            "also_tested: must have the 10 classes and 1 ",
+        ),
+        ("aft_fgsm_vs_jsma", {"width": 16000}, "model: resnet18: width, size: training resnet18 "),
+        ("aft_fgsm_vs_jsma", {"train_images": 9999}, "train_images: must be at most 1,438, all tr"),
+        (
+            "cross_resnet",
+            {"attacked_images": 360},
+            "attacked_images: must be at most 359, all test",
+        ),
+        (
+            "cross_resnet",
+            {"other_source": "vgg16"},
+            "other_source: vgg16: size: must be at least 3",
+        ),
+        (
+            "patch_augmentation",
+            {"variant": "3-P1"},
+            "variant: must be among variants (4-P1, 7-P1, ",
+        ),
+        (
+            "patch_augmentation",
+            {"variants": ["17-P1"], "variant": "17-P1"},
+            "variants: must be at m",
+        ),
+        (
+            "patch_augmentation",
+            {"others": ["AFT"]},
+            "autoattack_others: must be among others (AFT)",
+        ),
+        (
+            "patch_augmentation",
+            {"mixup_layers": ["network.99"]},
+            "mixup_layers: must be among shallo",
+        ),
+        (
+            "patch_augmentation",
+            {"autoattack_images": 400},
+            "autoattack_images: must be at most 359",
+        ),
+        (
+            "distillation_and_patches",
+            {"targets": [10]},
+            "targets: must be at most 9, the last class",
+        ),
+        (
+            "distillation_and_patches",
+            {"patch_sizes": [14]},
+            "patch_sizes: size: a patch of 14 pixels",
+        ),
+        (
+            "distillation_and_patches",
+            {"distilled_images": 1400},
+            "distilled_images: must be at most ",
+        ),
+        (
+            "distillation_and_patches",
+            {"curve_images": 700},
+            "curve_images: must be at most 600, all ",
+        ),
+        (
+            "distillation_and_patches",
+            {"distilled_size": 5},
+            "distilled_model: mnist_conv: size: must",
+        ),
+    ],
+)
+def test_what_the_data_or_another_parameter_do_not_bear_is_refused(study, overrides, says):
+    with pytest.raises(ValueError, match="^") as refused:
+        resolve(Path(f"notebooks/{study}.ipynb"), overrides)
+    assert str(refused.value).startswith(says)
+
+
+@pytest.mark.parametrize("study", studies.names())
+def test_a_paper_profile_can_be_had(study):
+    notebook = Path(f"notebooks/{study}.ipynb")
+    settings = studies.settings_of(study, {})
+    heads = {"imagenet": data.Head(40_000, 10_000, 1000, 3)}
+    for profile in plan.profile_of(notebook, "paper"):
+        given = {**plan.schema(notebook), **profile}
+        settings.of(given, head=lambda name: heads.get(name) or data.head(name))
