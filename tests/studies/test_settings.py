@@ -306,8 +306,8 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
         ),
         (
             "distillation_and_patches",
-            {"patch_sizes": [14]},
-            "patch_sizes: size: a patch of 14 pixels",
+            {"patch_sizes": [40]},
+            "patch_sizes: size: a patch of 40 pixels",
         ),
         (
             "distillation_and_patches",
