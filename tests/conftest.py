@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import nbformat
 import pytest
+from hypothesis import settings
 
 from advlib import data, networks, training
+
+# The same texts in each run, so that a failure is no matter of luck; more when asked for.
+settings.register_profile("same", derandomize=True, database=None, max_examples=200)
+settings.register_profile("thorough", database=None, max_examples=2000)
+settings.load_profile("same")
 
 TINY_PARAMETERS = "dataset = 'digits'  # data\neps = 0.3  # radius\nseeds = [0]"
 TINY_WORK = """from advlib import records

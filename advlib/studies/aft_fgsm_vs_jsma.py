@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import model_validator
@@ -67,18 +67,17 @@ class Settings(settings.Settings):
         rules.at_most("shift", self.shift, self.size - 1, "less than size")
         return self
 
-    def check_data(self, head: Callable[[str], Head]) -> None:
-        known = head(self.dataset)
+    def check_data(self, heads: Mapping[str, Head]) -> None:
+        known = heads["dataset"]
         learned = rules.training_images(known, self.train_images)
         rules.at_most("tune_images", self.tune_images, learned, "all training images")
         rules.at_most("counts", max(self.counts), known.test, "all test images")
         images = learned + known.test
         rules.takes("model", [self.model], known, size=self.size, width=self.width, images=images)
-        if self.also_tested:
-            other = head(self.also_tested)
-            if (other.classes, other.channels) != (known.classes, known.channels):
-                raise ValueError(
-                    f"also_tested: must have the {known.classes} classes and {known.channels} "
-                    f"channels of {self.dataset}; {self.also_tested} has {other.classes} and "
-                    f"{other.channels}"
-                )
+        other = heads.get("also_tested", known)
+        channels = known.channels or other.channels  # None where only the images tell
+        if (other.classes, other.channels or channels) != (known.classes, channels):
+            raise ValueError(
+                f"also_tested: must have the {known.classes} classes and {channels} channels of "
+                f"{self.dataset}; {self.also_tested} has {other.classes} and {other.channels}"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Annotated
 
 from advlib.checks import check_choice
@@ -53,8 +53,8 @@ class Settings(settings.Settings):
     attacked_images: CountOrNone
     seeds: Some[Seed]
 
-    def check_data(self, head: Callable[[str], Head]) -> None:
-        known = head(self.dataset)
+    def check_data(self, heads: Mapping[str, Head]) -> None:
+        known = heads["dataset"]
         rules.training_images(known, self.train_images, validation=self.validation)
         rules.at_most("attacked_images", self.attacked_images, known.test, "all test images")
         size, images = self.size, known.train + known.test

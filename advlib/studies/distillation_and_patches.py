@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import model_validator
@@ -88,8 +88,8 @@ class Settings(settings.Settings):
                     raise ValueError(f"{name}: {error}") from None
         return self
 
-    def check_data(self, head: Callable[[str], Head]) -> None:
-        known = head(self.dataset)
+    def check_data(self, heads: Mapping[str, Head]) -> None:
+        known = heads["dataset"]
         rules.training_images(known, 0, validation=self.validation)
         for name in ("targets", "shown"):
             rules.at_most(name, max(getattr(self, name)), known.classes - 1, "the last class")
@@ -102,7 +102,7 @@ class Settings(settings.Settings):
         )
         images = known.train + known.test
         rules.takes("models", self.models, known, size=self.size, images=images)
-        known = head(self.distilled_on)
+        known = heads["distilled_on"]
         learned = rules.training_images(
             known, self.distilled_images, validation=self.distilled_validation,
             names=("distilled_images", "distilled_validation"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from advlib.data import Head
 from advlib.studies import rules, settings
@@ -48,8 +48,8 @@ class Settings(settings.Settings):
     shares: Some[Share]
     seeds: Some[Seed]
 
-    def check_data(self, head: Callable[[str], Head]) -> None:
-        known = head(self.dataset)
+    def check_data(self, heads: Mapping[str, Head]) -> None:
+        known = heads["dataset"]
         rules.training_images(known, self.train_images, validation=self.validation)
         rules.at_most("test_images", self.test_images, known.test, "all test images")
         tested = self.test_images or known.test

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import model_validator
@@ -90,8 +90,8 @@ class Settings(settings.Settings):
         rules.at_most("variants", largest, self.size, "the images' size")
         return self
 
-    def check_data(self, head: Callable[[str], Head]) -> None:
-        known = head(self.dataset)
+    def check_data(self, heads: Mapping[str, Head]) -> None:
+        known = heads["dataset"]
         learned = rules.training_images(known, self.train_images)
         for name in ("attacked_images", "autoattack_images"):
             rules.at_most(name, getattr(self, name), known.test, "all test images")

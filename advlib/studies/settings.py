@@ -30,8 +30,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     study: ClassVar[str] = ""
 
-    def check_data(self, head: Callable[[str], data.Head]) -> None:
-        """Raise ValueError for what the data sets do not bear, as far as their heads tell."""
+    def check_data(self, heads: Mapping[str, data.Head]) -> None:
+        """Raise ValueError for what the data sets do not bear, as far as their heads tell, which
+        come by the parameters that name the sets."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, head: Callable[[str], data.Head] = data.head) -> Self:
@@ -47,7 +48,14 @@ class Settings(BaseModel):
             made = cls(**{name: meant(value, kinds[name]) for name, value in values.items()})
         except ValidationError as error:
             raise ValueError(_told(error)) from None
-        made.check_data(head)
+        heads = {}
+        for name in cls.datasets():
+            if dataset := getattr(made, name):
+                try:
+                    heads[name] = head(dataset)
+                except data.DataError as error:
+                    raise ValueError(f"{name}: {error}") from error
+        made.check_data(heads)
         return made
 
     @classmethod
