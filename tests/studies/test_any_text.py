@@ -24,10 +24,11 @@ PARAMETERS = [(study, name) for study, defaults in DEFAULTS.items() for name in 
 ODD = [
     "", " ", "[", "]", "[]", "[[1]]", "[0", "[0, 0]", "[null]", "true", "False", "yes", "None",
     "nan", "inf", "-0", "-1", "010", "0x10", "1_0", "5e-4", "1e999", "1e-999", "٣", "½", "1,5",
-    "1;2", "#", "{a: 1}", "*a", "&a [*a]", "!!python/name:os.system", "---", "a: b", "\x00", "\ud800",
-    "'", '"', "folder:", "folder:/no/such", "parquet:.", "folder:\x00", "mnist ", "timm:", "torchvision:x",
-    "torchvision:alexnet", "7-P1", "0-P1", "7-P0", "999-P9", "[1" + 5000 * "0" + "]", 5000 * "9",
-    "[base_cnn]", "['base_cnn', \"base_cnn\"]", "[vgg16]", "default", "..", "/dev/null",
+    "1;2", "#", "{a: 1}", "*a", "&a [*a]", "!!python/name:os.system", "---", "a: b", "\x00",
+    "\ud800", "'", '"', "folder:", "folder:/no/such", "parquet:.", "folder:\x00", "mnist ",
+    "timm:", "torchvision:x", "torchvision:alexnet", "7-P1", "0-P1", "7-P0", "999-P9",
+    "[1" + 5000 * "0" + "]", 5000 * "9", "[base_cnn]", "['base_cnn', \"base_cnn\"]", "[vgg16]",
+    "default", "..", "/dev/null",
 ]  # fmt: skip
 NUMBERS = st.one_of(st.integers(), st.floats(), st.integers(0, 2000), st.floats(0, 1))
 TEXTS = st.one_of(
