@@ -18,6 +18,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"advlib: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("advlib: interrupted; the same command goes on with what is missing", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--scheduler", default="", metavar="ADDRESS",
                      help="a Dask scheduler, or its file, in place of workers here")  # fmt: skip
     run.add_argument("--gpus", default="auto", help="auto, none, or numbers as in 0,2")
+    run.add_argument("--dashboard", type=int, nargs="?", const=8787, metavar="PORT",
+                     help="show Dask's page on this machine's loopback, at 8787")  # fmt: skip
     run.add_argument("--timeout", type=int, metavar="SECONDS", help="limit of a cell")
     run.add_argument("--memory", default="", metavar="SIZE", help="limit of a kernel, as in 8GB")
     run.add_argument("--dry-run", action="store_true", help="tell what would run")
@@ -108,22 +113,26 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     if arguments.dry_run:
         return _tell(jobs, arguments.out)
-    from dask.utils import parse_bytes
-
     from advlib.batch import execute
 
-    try:
-        failures = execute.run(
-            jobs, out=arguments.out, workers=arguments.workers, scheduler=arguments.scheduler,
-            gpus=gpus and [int(number) for number in gpus], cell_seconds=arguments.timeout,
-            memory=parse_bytes(arguments.memory) if arguments.memory else None,
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        print("advlib: interrupted; the same command goes on with what is missing", file=sys.stderr)
-        return 130
+    failures = execute.run(
+        jobs, out=arguments.out, workers=arguments.workers, scheduler=arguments.scheduler,
+        gpus=gpus and [int(number) for number in gpus], cell_seconds=arguments.timeout,
+        memory=_bytes(arguments.memory) if arguments.memory else None,
+        dashboard=arguments.dashboard,
+    )  # fmt: skip
     for failure in failures:
         print(f"advlib: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _bytes(size: str) -> int:
+    from dask.utils import parse_bytes
+
+    try:
+        return parse_bytes(size)
+    except ValueError:
+        raise ValueError(f"memory: must be a size such as 8GB, got {size!r}") from None
 
 
 def _tell(jobs: Sequence[Job], out: str) -> int:
@@ -199,3 +208,7 @@ def _store(arguments: argparse.Namespace) -> int:
     for notebook in book.store_outputs(runs=arguments.runs):
         print(f"Stored {notebook}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nbformat
 import pytest
+from batches import WORK
 from hypothesis import settings
 
 from advlib import data, networks, training
@@ -58,5 +59,21 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "notebooks/paper").mkdir(parents=True)
     nbformat.write(book, tmp_path / "notebooks/tiny.ipynb")
     (tmp_path / "notebooks/paper/tiny.yaml").write_text("eps: 0.1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch):
+    """A repository with one study; its label says what goes wrong."""
+    cells = [
+        nbformat.v4.new_code_cell("label = ''  # what happens\nseeds = [0]"),
+        nbformat.v4.new_code_cell(WORK),
+    ]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    (tmp_path / "notebooks").mkdir()
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(book, tmp_path / "notebooks/bare.ipynb")
     monkeypatch.chdir(tmp_path)
     return tmp_path

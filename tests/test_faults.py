@@ -8,137 +8,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-import nbformat
 import pytest
+from batches import command, jobs, running_cluster, tally, until
 
 from advlib import cli
 from advlib.batch import execute, plan, store
 from advlib.batch.job import LOG, Limits
 from advlib.batch.job import execute as execute_here
-
-WORK = """
-import json, os, pathlib, signal, time
-here = pathlib.Path.cwd()
-threads = "/".join(os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OMP", "MKL"))
-with open(here / "tally", "a") as tally:
-    print(label, seeds[0], os.getppid(), threads, sep="|", file=tally)
-again = (here / "again").exists()
-(here / "started").touch()
-if label == "dies" and not again:
-    os.kill(os.getpid(), signal.SIGKILL)
-if label == "takes its worker along" and not again:
-    (here / "again").touch()
-    os.kill(os.getppid(), signal.SIGKILL)
-if label == "always takes its worker along":
-    os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(60)
-if label == "tells how it is reached":
-    from ipykernel.connect import get_connection_info
-    (here / "reached").write_text(get_connection_info())
-if label == "hangs" and not again:
-    time.sleep(600)
-if label == "slow":
-    time.sleep(3)
-if label == "grows":
-    much = bytearray(800 * 2**20)
-    much[::4096] = bytes(len(much[::4096]))
-    time.sleep(60)
-folder = pathlib.Path(os.environ["ADVLIB_RUN"])
-if label == "fills the disk":
-    (folder / "records.csv").write_bytes(bytes(64 * 2**20))
-(folder / "records.csv").write_text("value\\n1\\n")
-(folder / "timings.csv").write_text("seconds\\n1\\n")
-noted = {"parameters": {"label": label, "seeds": seeds}, "started": "2026-01-01", "seconds": 0.1}
-(folder / "provenance.json").write_text(json.dumps(noted))
-"""
-
-
-@pytest.fixture
-def bare(tmp_path, monkeypatch):
-    """A repository with one study; its label says what goes wrong."""
-    cells = [
-        nbformat.v4.new_code_cell("label = ''  # what happens\nseeds = [0]"),
-        nbformat.v4.new_code_cell(WORK),
-    ]
-    cells[0].metadata["tags"] = ["parameters"]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    (tmp_path / "notebooks").mkdir()
-    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(book, tmp_path / "notebooks/bare.ipynb")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def jobs(*labels, seed=0):
-    return [
-        job for label in labels for job in plan.plan(overrides={"label": label, "seeds": [seed]})
-    ]
-
-
-def tally():
-    return [line.split("|") for line in Path("tally").read_text().splitlines()]
-
-
-@contextmanager
-def command(*words: str) -> Iterator[subprocess.Popen]:
-    """`advlib run` in a process that Ctrl-C reaches even where the tests are run without it."""
-    main = (
-        "import signal, sys; from advlib.cli import main;"
-        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", main, "run", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def until(happened, seconds=90) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.1)
-
-
-@contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A scheduler and workers as `dask` starts them: the scheduler's file and its process."""
-    dask = str(Path(sys.executable).with_name("dask"))
-    file = folder / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    front = [dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", ":0"]
-    scheduler = subprocess.Popen([*front, "--scheduler-file", str(file)], **quiet)
-    started = [scheduler]
-    try:
-        until(file.exists)
-        started += [
-            subprocess.Popen(
-                [dask, "worker", "--scheduler-file", str(file), "--nthreads", "1",
-                 "--local-directory", str(folder / f"worker{number}"),
-                 "--dashboard-address", ":0", "--death-timeout", "20"],
-                **quiet,
-            )
-            for number in range(workers)
-        ]  # fmt: skip
-        yield str(file), scheduler
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def test_a_killed_kernel_is_told_and_the_same_batch_again_makes_what_is_missing(bare):
@@ -261,7 +138,7 @@ def test_two_batches_at_once_make_each_run_once(bare):
 
 def test_a_cluster_that_is_there_shares_the_jobs_and_keeps_their_threads(bare):
     batch = plan.plan(overrides={"label": "slow"}, sweep={"seeds": range(4)}, threads=2)
-    with cluster(bare, workers=2) as (file, _):
+    with running_cluster(bare, workers=2) as (file, _):
         assert execute.run(batch, scheduler=file) == []
     assert all(store.is_complete(store.folder(job)) for job in batch)
     assert len({worker for _, _, worker, _ in tally()}) == 2
@@ -270,7 +147,7 @@ def test_a_cluster_that_is_there_shares_the_jobs_and_keeps_their_threads(bare):
 
 def test_a_scheduler_that_goes_away_is_told(bare):
     done, bad = jobs("", "hangs")
-    with cluster(bare, workers=1) as (file, scheduler):
+    with running_cluster(bare, workers=1) as (file, scheduler):
         assert execute.run([done], scheduler=file) == []
         (bare / "started").unlink()
         with command("-p", "label", "hangs", "--scheduler", file) as going:

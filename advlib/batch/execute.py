@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-import dask
-import torch
-from distributed import Client, Nanny, Scheduler, SpecCluster, as_completed
+from distributed import Client, as_completed
 from distributed.scheduler import KilledWorker
 from upath import UPath
 
-from advlib.batch import Job, store
+from advlib.batch import Job, cluster, store
 from advlib.batch.job import TOPIC, JobError, task
 from advlib.batch.order import ordered
 from advlib.batch.progress import Progress
 from advlib.checks import check_count
 
 RESENT = 3  # times that a job is sent again which lost its workers before it began
-OWN = {  # of a cluster started here
-    # A job waits for the first worker that is free, not for one that it was promised to.
-    "distributed.scheduler.worker-saturation": 1.0,
-    # Dask looks at itself up to a hundred times a second: about a tenth of a core in each of its
-    # processes, which the kernels would lack.
-    "distributed.admin.tick.interval": "1s",
-    "distributed.admin.system-monitor.interval": "10s",
-    "distributed.worker.profile.enabled": False,
-}
 
 
 def run(
@@ -44,6 +31,7 @@ def run(
     gpus: Sequence[int] | None = None,
     cell_seconds: int | None = None,
     memory: int | None = None,
+    dashboard: int | None = None,
 ) -> list[str]:
     """Execute the jobs that have no complete run in `out`; returns what failed, a line each.
 
@@ -54,15 +42,24 @@ def run(
     Args:
         out: folder, or an address that fsspec can write.
         workers: processes on this machine, each with one job at a time; None is one a GPU or,
-            where there is none, as many as the cores have room for with the jobs' threads.
+            where there is none, as many as the cores have room for with the jobs' threads. More
+            than there are jobs are not started.
         scheduler: address of a Dask scheduler, or its scheduler file, instead of own workers.
         gpus: numbers of the GPUs to use, one for each worker; None is all that there are.
         cell_seconds: limit of a cell; None is none.
         memory: limit of a kernel, in bytes; None is none.
+        dashboard: port on loopback of Dask's page on the own workers; None is no page.
+
+    Raises:
+        ValueError: before anything runs, for an impossible argument; the message names it.
     """
-    for name, value in {"workers": workers, "timeout": cell_seconds, "memory": memory}.items():
+    limits = {"workers": workers, "timeout": cell_seconds, "memory": memory, "dashboard": dashboard}
+    for name, value in limits.items():
         if value is not None:
             check_count(name, value)
+    if scheduler and (gpus or workers or dashboard):
+        raise ValueError("scheduler: has its own workers, GPUs and dashboard; leave these out")
+    devices = [] if scheduler else cluster.chosen(gpus)
     places = {job.key: store.folder(job, store.at(out)) for job in jobs}
     seconds = store.expected(jobs, store.at(out))
     with Progress(jobs, seconds) as progress:
@@ -75,7 +72,12 @@ def run(
         if not todo:
             return []
         room = max(1, (os.cpu_count() or 1) // max(job.threads for job in todo))
-        with _client(workers, scheduler, gpus, room) as client:
+        workers = min(workers or len(devices) or room, len(todo))
+        with (
+            cluster.there(scheduler)
+            if scheduler
+            else cluster.own(workers, devices, dashboard=dashboard)
+        ) as client:
             known = len(client.scheduler_info(n_workers=-1)["workers"])
             todo = ordered(todo, seconds, max(1, known))
             return _submit(client, todo, str(out), progress, cell_seconds, memory)
@@ -130,41 +132,3 @@ def _why(error: BaseException | None, run: Path | UPath) -> str:
     if isinstance(error, JobError):
         return f"{error} (see {run.with_name(f'{run.name}-failed') / store.NOTEBOOK})"
     return f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def _client(
-    workers: int | None, scheduler: str, gpus: Sequence[int] | None, room: int
-) -> Iterator[Client]:
-    if scheduler:
-        named = (
-            {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
-        )
-        try:
-            client = Client(**named, timeout=10)
-        except OSError as error:
-            raise ValueError(f"scheduler: nobody answers at {scheduler} ({error})") from None
-        with client:
-            yield client
-        return
-    gpus = list(range(torch.cuda.device_count())) if gpus is None else list(gpus)
-    workers = workers or len(gpus) or room
-    spec = {
-        number: {
-            "cls": Nanny,
-            "options": {
-                "nthreads": 1,
-                "memory_limit": 0,  # the kernel's is watched by the job
-                "silence_logs": logging.CRITICAL,
-                "env": {"CUDA_VISIBLE_DEVICES": str(gpus[number % len(gpus)])} if gpus else {},
-            },
-        }
-        for number in range(workers)
-    }
-    front = {"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard_address": ":0"}}
-    with (
-        dask.config.set(OWN),
-        SpecCluster(workers=spec, scheduler=front, silence_logs=logging.ERROR) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client

@@ -1,0 +1,7 @@
+"""`python -m advlib` is the `advlib` command."""
+
+import sys
+
+from advlib.cli import main
+
+sys.exit(main())
