@@ -21,6 +21,15 @@ again = (here / "again").exists()
 (here / "started").touch()
 if label == "dies" and not again:
     os.kill(os.getpid(), signal.SIGKILL)
+if label == "crashes":
+    os.kill(os.getpid(), signal.SIGSEGV)
+if label == "exits":
+    os._exit(3)
+if label == "writes much":
+    for _ in range(300):
+        print("x" * 1_000_000)
+if label == "writes some":
+    print(40 * 1_000_000 * "x")
 if label == "takes its worker along" and not again:
     (here / "again").touch()
     os.kill(os.getppid(), signal.SIGKILL)

@@ -29,6 +29,24 @@ def test_a_killed_kernel_is_told_and_the_same_batch_again_makes_what_is_missing(
     assert [label for label, *_ in tally()] == ["dies", "", "dies"]
 
 
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        ("crashes", "the kernel died: SIGSEGV (Segmentation fault) ended it"),
+        ("exits", "the kernel died: it ended with exit status 3"),
+        ("dies", "the kernel died: it was killed, as the system does when memory runs out"),
+        ("writes much", "cell 3 wrote more than 50 MB of output; files are the place for it"),
+    ],
+)
+def test_a_failure_says_what_happened(bare, label, why):
+    (failure,) = execute.run(jobs(label), workers=1)
+    assert f": {why} (see " in failure
+
+
+def test_output_may_be_large(bare):
+    assert execute.run(jobs("writes some"), workers=1) == []
+
+
 def test_a_killed_worker_hands_its_job_to_another(bare):
     (job,) = jobs("takes its worker along")
     assert execute.run([job], workers=1) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -34,6 +35,8 @@ TOPIC = "advlib"  # of the workers' reports
 LOG = "log.txt"  # when each cell began, and what the kernel wrote to its terminal
 # What torch and NumPy ask for their threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+OUTPUT = 50_000_000  # letters that a cell may write
+OUTPUT_SECONDS = 600  # that they may take to arrive after the cell's end
 LONG = 70  # letters of a folder's name that leave none for a socket's
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -113,11 +116,55 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
             ) from None
         except CellTimeoutError:
             raise JobError(f"a cell took more than {limits.cell_seconds} s") from None
-        except DeadKernelError:
-            why = "it was killed, as the system does when memory runs out"
+        except _KernelDiedError as died:
             if outgrown and limits.memory:
                 why = f"it took more than {limits.memory / 2**30:.3g} GiB of memory"
-            raise JobError(f"the kernel died: {why}") from None
+                raise JobError(f"the kernel died: {why}") from None
+            raise JobError(f"the kernel died: {died}") from None
+
+
+class _KernelDiedError(RuntimeError):
+    """A kernel that was there is gone; the message says how it ended."""
+
+    def __init__(self, status: int | None) -> None:
+        if status is None or status >= 0:
+            super().__init__(f"it ended with exit status {status}")
+        elif -status == signal.SIGKILL:
+            super().__init__("it was killed, as the system does when memory runs out")
+        else:
+            name, says = signal.Signals(-status).name, signal.strsignal(-status)
+            super().__init__(f"{name} ({says}) ended it")
+
+
+class _Client(PapermillNotebookClient):
+    """papermill's client, which also tells how a kernel ended, and bounds what a cell writes."""
+
+    written = 0  # letters by the present cell
+
+    def papermill_execute_cells(self) -> None:
+        try:
+            super().papermill_execute_cells()
+        except DeadKernelError:
+            process = self.km.provisioner.process
+            raise _KernelDiedError(process and process.poll()) from None
+
+    def execute_cell(self, cell: Any, cell_index: int, **options: Any) -> Any:
+        self.written = 0
+        done = super().execute_cell(cell, cell_index, **options)
+        if self.written > OUTPUT:
+            raise JobError(
+                f"cell {cell_index + 1} wrote more than {OUTPUT / 1e6:.0f} MB of output; files are "
+                "the place for it"
+            )
+        return done
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        content = msg["content"]
+        texts = [content.get("text"), *content.get("data", {}).values()]
+        self.written += sum(len(text) for text in texts if isinstance(text, str))
+        if self.written > OUTPUT and msg["msg_type"] in ("stream", "display_data"):
+            return None  # the cell will fail
+        return super().process_message(msg, cell, cell_index)
 
 
 def _note(tell: Tell, lines: Any, began: float, report: Mapping[str, Any]) -> None:
@@ -147,8 +194,9 @@ class _Engine(NBClientEngine):
         short = None if len(tempfile.gettempdir()) < LONG else "/tmp"
         with tempfile.TemporaryDirectory(prefix="advlib-", dir=short) as sockets:
             files = {"transport": "ipc", "ip": f"{sockets}/kernel"}
-            client = PapermillNotebookClient(
+            client = _Client(
                 nb_man, timeout=execution_timeout, startup_timeout=start_timeout,
+                iopub_timeout=OUTPUT_SECONDS,
                 kernel_name=kernel_name, stderr_file=stderr_file,
                 shutdown_kernel="immediate",  # all is written, and to ask may take it three seconds
                 config=Config({"KernelManager": files if os.name == "posix" else {}}),
