@@ -61,8 +61,8 @@ def publish(run: Path, page: str = "") -> Path:
     published page's name, by default the study's. The README's table of that name becomes the
     run's headline.
     """
-    if not store.is_complete(run):
-        raise ValueError(f"run: {run} is no complete run")
+    if wrong := store.problem(run):
+        raise ValueError(f"run: {run} is no complete run: {wrong}")
     page = page or store.provenance(run)["study"]
     if not re.fullmatch(r"\w+", page):
         raise ValueError(f"page: must be letters, digits and underscores, got {page!r}")
@@ -110,12 +110,12 @@ def store_outputs(*, runs: Path = store.STORE) -> list[Path]:
 
 def _executed(job: Job, runs: Path, allow_stale: bool) -> Path:
     run = runs / job.study / job.key
-    if store.is_complete(run):
+    if not (wrong := store.problem(run)):
         return run / store.NOTEBOOK
     if not allow_stale:
         raise ValueError(
-            f"book: {job.study} has no complete run of the present code and default parameters "
-            f"in {runs} (run `advlib run {job.study}`, or build with --allow-stale)"
+            f"book: {job.study} has no complete run of the present code and default parameters in "
+            f"{runs}: {wrong} (run `advlib run {job.study}`, or build with --allow-stale)"
         )
     if found := store.errors(job.notebook):
         raise ValueError(f"book: {job.notebook} holds an error: {found[0]}")

@@ -66,12 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     runs.set_defaults(command=_runs)
     remove = runs.add_subparsers(metavar="rm").add_parser("rm", help="delete runs")
     remove.add_argument("--out", default=argparse.SUPPRESS, help="where they are")
-    remove.add_argument("--state", default="", help="only those: complete, failed or abandoned")
+    remove.add_argument(
+        "--state", default="", help="only those: complete, failed, abandoned or damaged"
+    )
     remove.add_argument("--older", default="", metavar="AGE", help="only those: 12h, 30 days")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
     remove.set_defaults(command=_remove)
 
     build = commands.add_parser("book", help="render the site from the default runs")
-    build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    build.add_argument("--runs", type=_path, default=Path("runs"), help="folder of the runs")
     build.add_argument(
         "--allow-stale", action="store_true",
         help="take a study's stored notebook where no run matches the present code",
@@ -79,15 +82,19 @@ def _parser() -> argparse.ArgumentParser:
     build.set_defaults(command=_book)
 
     publish = commands.add_parser("publish", help="make a run a published page of the book")
-    publish.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    publish.add_argument("run", type=_path, metavar="RUN", help="a run's folder")
     publish.add_argument("--as", default="", dest="page", metavar="PAGE",
                          help="the page's name; default: the study's")  # fmt: skip
     publish.set_defaults(command=_publish)
 
     keep = commands.add_parser("store", help="store the default runs' outputs in notebooks/")
-    keep.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    keep.add_argument("--runs", type=_path, default=Path("runs"), help="folder of the runs")
     keep.set_defaults(command=_store)
     return parser
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
 
 
 # Each command imports what it needs: `advlib --help` should not wait for torch.
@@ -157,11 +164,11 @@ def _runs(arguments: argparse.Namespace) -> int:
     from advlib.batch import store
 
     now = datetime.now(UTC)
-    table = [("study", "key", "state", "age", "seconds", "device")]
+    table = [("study", "key", "state", "age", "seconds", "device or problem")]
     for run in store.runs(store.at(arguments.out)):
         age = format_time(max(0.0, (now - run.changed).total_seconds()))
         seconds = "" if run.seconds is None else f"{run.seconds:,.0f}"
-        table.append((run.study, run.key, run.state, age, seconds, run.device))
+        table.append((run.study, run.key, run.state, age, seconds, run.device or run.problem))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         print(
@@ -181,10 +188,23 @@ def _remove(arguments: argparse.Namespace) -> int:
         older = pd.Timedelta(arguments.older or 0).to_pytimedelta()
     except ValueError as error:
         raise ValueError(f"older: must be an age such as 12h or 30 days ({error})") from None
-    found = store.runs(store.at(arguments.out))
-    for run in store.remove(found, state=arguments.state, older=older):
-        print(f"Deleted {run.study} {run.key} ({run.state})")
+    going = store.chosen(store.runs(store.at(arguments.out)), state=arguments.state, older=older)
+    for run in going:
+        print(f"{run.study} {run.key} ({run.state}) {run.folder}")
+    if not going or not (arguments.yes or _agreed(f"Delete these {len(going)} runs?")):
+        print("Nothing is deleted")
+        return 0
+    for run in going:
+        done = "Deleted" if store.remove(run) else "Kept, as it is being made:"
+        print(f"{done} {run.study} {run.key} ({run.state})")
     return 0
+
+
+def _agreed(question: str) -> bool:
+    """The user at the terminal says yes."""
+    if not sys.stdin.isatty():
+        raise ValueError("rm: --yes is needed where nobody can be asked")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _book(arguments: argparse.Namespace) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,15 +10,19 @@ from pathlib import Path
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then give it that name: all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    part = Path(name)
+    part = beside(path)
     try:
+        part.touch(exist_ok=False)
         write(part)
-        part.chmod(0o644)  # mkstemp makes it private
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """A hidden name beside `path` that no other process has. What is made there has the rights that
+    the user's umask leaves, unlike what `tempfile` makes."""
+    return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
 
 
 def fill(path: Path, mark: str, text: str) -> None:

@@ -4,15 +4,21 @@ there."""
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dask
+import psutil
 import torch
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.security import Security
+
+from advlib.batch.job import LONG, SOCKETS
 
 LOOPBACK = "127.0.0.1"
 OWN = {  # of a cluster started here
@@ -38,7 +44,7 @@ def own(workers: int, gpus: Sequence[int], *, dashboard: int | None = None) -> I
     whoever may send a worker a task runs code as the user. With `dashboard`, a port, Dask's own
     page is on loopback, too, for every user of the machine to read.
     """
-    security = Security.temporary()
+    security, sockets = Security.temporary(), _sockets()
     local: dict[str, Any] = {
         "host": LOOPBACK, "protocol": "tls", "security": security,
         "dashboard": False, "dashboard_address": f"{LOOPBACK}:0",  # a server without pages
@@ -51,7 +57,8 @@ def own(workers: int, gpus: Sequence[int], *, dashboard: int | None = None) -> I
                 "nthreads": 1,
                 "memory_limit": 0,  # the kernel's is watched by the job
                 "silence_logs": logging.CRITICAL,
-                "env": {"CUDA_VISIBLE_DEVICES": str(gpus[number % len(gpus)])} if gpus else {},
+                "env": {SOCKETS: sockets.name}
+                | ({"CUDA_VISIBLE_DEVICES": str(gpus[number % len(gpus)])} if gpus else {}),
             },
         }
         for number in range(workers)
@@ -59,6 +66,7 @@ def own(workers: int, gpus: Sequence[int], *, dashboard: int | None = None) -> I
     page = {"dashboard": True, "dashboard_address": f"{LOOPBACK}:{dashboard}"} if dashboard else {}
     front = {"cls": Scheduler, "options": local | page}
     with (
+        sockets,
         dask.config.set(OWN if dashboard else OWN | NO_PAGES),
         SpecCluster(
             workers=spec, scheduler=front, security=security, silence_logs=logging.ERROR
@@ -66,6 +74,19 @@ def own(workers: int, gpus: Sequence[int], *, dashboard: int | None = None) -> I
         Client(cluster) as client,
     ):
         yield client
+
+
+def _sockets() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the kernels' sockets that goes with this process, even if a worker is killed.
+
+    Those of batches that were killed themselves go now.
+    """
+    place = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < LONG else "/tmp")
+    for left in place.glob("advlib-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)) and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)  # another user's stays
+    return tempfile.TemporaryDirectory(prefix=f"advlib-{os.getpid()}-", dir=place)
 
 
 @contextmanager
@@ -77,7 +98,8 @@ def there(scheduler: str) -> Iterator[Client]:
     Raises:
         ValueError: nobody answers there, or the address or the file is none.
     """
-    named = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
+    file = Path(scheduler).expanduser()
+    named = {"scheduler_file": str(file)} if file.is_file() else {"address": scheduler}
     try:
         client = Client(**named, timeout=10)
     except (OSError, ValueError, AssertionError, TypeError) as error:

@@ -94,7 +94,7 @@ def _submit(
     by_key = {job.key: job for job in jobs}
     client.subscribe_topic(TOPIC, lambda event: progress.told(by_key[event[1]["job"]], event[1]))
     execute = functools.partial(
-        task, out=out if "://" in out else str(Path(out).resolve()), folder=str(Path.cwd()),
+        task, out=out if "://" in out else str(store.at(out).resolve()), folder=str(Path.cwd()),
         cell_seconds=cell_seconds, memory=memory,
     )  # fmt: skip
     sent = {

@@ -37,6 +37,7 @@ LOG = "log.txt"  # when each cell began, and what the kernel wrote to its termin
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 OUTPUT = 50_000_000  # letters that a cell may write
 OUTPUT_SECONDS = 600  # that they may take to arrive after the cell's end
+SOCKETS = "ADVLIB_SOCKETS"  # names the folder for the kernels' sockets, of a batch's own workers
 LONG = 70  # letters of a folder's name that leave none for a socket's
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -192,7 +193,8 @@ class _Engine(NBClientEngine):
         # Through sockets in files: of two kernels that start at once on ports, one may get the
         # other's, and its messages. A socket's name may have some hundred letters.
         short = None if len(tempfile.gettempdir()) < LONG else "/tmp"
-        with tempfile.TemporaryDirectory(prefix="advlib-", dir=short) as sockets:
+        place = os.environ.get(SOCKETS, short)
+        with tempfile.TemporaryDirectory(prefix="advlib-", dir=place) as sockets:
             files = {"transport": "ipc", "ip": f"{sockets}/kernel"}
             client = _Client(
                 nb_man, timeout=execution_timeout, startup_timeout=start_timeout,
