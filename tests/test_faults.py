@@ -8,6 +8,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from batches import command, jobs, running_cluster, tally, until
@@ -220,3 +223,41 @@ def test_runs_are_listed_and_deleted_by_state_and_age(bare, capfd):
     assert cli.main(["runs", "rm", "--state", "failed"]) == 0
     assert cli.main(["runs", "rm", "--state", "abandoned"]) == 0
     assert [run.key for run in store.runs()] == [good.key]
+
+
+def test_socket_folders_go_however_a_batch_ends(bare, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # a short name, as sockets need it
+        monkeypatch.setenv("TMPDIR", place)
+        for label in ("takes its worker along", "crashes"):
+            with command("-p", "label", label) as going:
+                going.communicate(timeout=100)
+            assert not list(Path(place).glob("advlib-*"))
+        (bare / "started").unlink()
+        (bare / "again").unlink()
+        with command("-p", "label", "hangs") as going:
+            until((bare / "started").exists)
+            going.kill()
+            going.wait()
+        assert list(Path(place).glob("advlib-*"))  # nobody was left to clean up
+        with command() as going:
+            _, errors = going.communicate(timeout=100)
+        assert going.returncode == 0, errors
+        assert not list(Path(place).glob("advlib-*"))
+
+
+def test_an_early_interrupt_leaves_no_traceback(bare, monkeypatch, capfd):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plan, "plan", interrupted)
+    assert cli.main(["run"]) == 130
+    assert capfd.readouterr().err == (
+        "advlib: interrupted; the same command goes on with what is missing\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["advlib", "advlib.cli"])
+def test_a_module_is_the_command_too(module):
+    told = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    assert told.returncode == 0
+    assert told.stdout.startswith("usage: advlib")
