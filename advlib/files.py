@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
@@ -25,14 +25,32 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
 
 
-def fill(path: Path, mark: str, text: str) -> None:
-    """Put `text` between a Markdown file's comments <!-- mark --> and <!-- end of mark -->.
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, none of which changes before all are on disk."""
+    parts = {path: beside(path) for path in contents}
+    try:
+        for path, part in parts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(contents[path])
+        for path, part in parts.items():
+            part.replace(path)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
-    A file without these comments is left as it is.
-    """
-    before, after = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+
+def fill(path: Path, mark: str, text: str) -> None:
+    """Put `text` into a Markdown file, where `filled` puts it."""
     whole = path.read_text()
-    if before in whole and after in whole:
-        start, end = whole.index(before) + len(before), whole.index(after)
-        whole = f"{whole[:start]}\n{text.strip()}\n{whole[end:]}"
-        write_whole(path, lambda part: part.write_text(whole))
+    if (changed := filled(whole, mark, text)) != whole:
+        write_whole(path, lambda part: part.write_text(changed))
+
+
+def filled(whole: str, mark: str, text: str) -> str:
+    """Markdown with `text` between its comments <!-- mark --> and <!-- end of mark -->, or as it is
+    where it has no such comments."""
+    before, after = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    if before not in whole or after not in whole:
+        return whole
+    start, end = whole.index(before) + len(before), whole.index(after)
+    return f"{whole[:start]}\n{text.strip()}\n{whole[end:]}"

@@ -1,0 +1,108 @@
+"""What a notebook's outputs may hold where others read them: known kinds, and no code."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+
+import nh3
+from nbformat import NotebookNode
+from PIL import Image
+
+LARGE_PICTURE = 100_000  # bytes; larger pictures become JPEG
+PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
+KINDS = ("text/plain", "text/html", "text/markdown", *PICTURES)
+TAGS = {
+    "table", "caption", "thead", "tbody", "tr", "th", "td", "br", "small", "b", "i", "em", "strong",
+    "p", "span", "div", "pre", "code",
+}  # fmt: skip
+ATTRIBUTES = {
+    "*": {"id", "class"},
+    "table": {"style"},
+    "th": {"rowspan", "colspan"},
+    "td": {"rowspan", "colspan"},
+}
+
+
+def made_safe(notebook: NotebookNode) -> None:
+    """Change the outputs in place into such as may be published.
+
+    HTML keeps what tables are made of; in Markdown a tag is a text; a large picture that gains by
+    it becomes a JPEG.
+
+    Raises:
+        ValueError: an output of another kind, or a picture that cannot be read; the message says in
+            which cell.
+    """
+    for number, cell in enumerate(notebook.cells, 1):
+        for output in cell.get("outputs", ()):
+            try:
+                _make_safe(output)
+            except ValueError as error:
+                raise ValueError(f"cell {number} {error}") from None
+
+
+def _make_safe(output: NotebookNode) -> None:
+    if output.output_type not in ("stream", "display_data", "execute_result"):
+        raise ValueError(f"has an output of type {output.output_type}")
+    data = output.get("data", {})
+    for kind in list(data):
+        if kind not in KINDS:
+            raise ValueError(f"shows {kind}; a published page shows {', '.join(KINDS)}")
+    if "text/html" in data:
+        data["text/html"] = safe_html(data["text/html"])
+    if "text/markdown" in data:
+        data["text/markdown"] = safe_markdown(data["text/markdown"])
+    for kind, format in PICTURES.items():
+        if kind in data:
+            _check_picture(data[kind], kind, format)
+    _compress(data)
+
+
+def safe_html(text: str) -> str:
+    """The HTML with the tags and attributes that tables are made of, and no others."""
+    return nh3.clean(
+        text, tags=TAGS, attributes=ATTRIBUTES, url_schemes=set(), link_rel=None,
+        clean_content_tags={"script", "style"}, filter_style_properties={"font-size"},
+    )  # fmt: skip
+
+
+def safe_markdown(text: str) -> str:
+    """The Markdown with every tag shown as a text. Links to code are none in Markdown-it, which the
+    book is rendered with."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+
+
+def check_png(content: bytes) -> None:
+    """Raise ValueError unless the bytes are a PNG that can be read."""
+    _check_bytes(content, "image/png", "PNG")
+
+
+def _check_picture(encoded: str, kind: str, format: str) -> None:
+    try:
+        content = base64.b64decode(encoded)
+    except binascii.Error as error:
+        raise ValueError(f"has a damaged {kind} ({error})") from None
+    _check_bytes(content, kind, format)
+
+
+def _check_bytes(content: bytes, kind: str, format: str) -> None:
+    try:
+        with Image.open(io.BytesIO(content), formats=[format]) as picture:
+            picture.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"has a damaged {kind} ({error})") from None
+
+
+def _compress(data: dict[str, str]) -> None:
+    """Make an output's PNG a JPEG if it is large and gains by it."""
+    png = base64.b64decode(data.get("image/png", ""))
+    if len(png) <= LARGE_PICTURE:
+        return
+    jpeg = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(jpeg, "JPEG", quality=90, optimize=True)
+    if jpeg.tell() < len(png) / 2:
+        del data["image/png"]
+        data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
