@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision import datasets
+from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
 from advlib.data.dataset import DataError
 from advlib.data.source import Encoded, Head, Source
@@ -19,6 +21,7 @@ from advlib.data.splits import test_count
 if TYPE_CHECKING:
     import pyarrow as pa  # here, and where it is used: it takes a moment to import
 
+MOST_PIXELS = 100_000_000  # of an image; a file of a few kilobytes may claim any number
 MIXED_SIZE = 64  # pixels, for files that are not all squares of one size
 GREY_MODES = {"1", "L", "LA", "I", "I;16"}  # of PIL
 
@@ -35,23 +38,53 @@ def digits() -> Source:
     return Source(tuple(map(str, data.target_names)), images, labels, None, size=28, channels=1)
 
 
+class _Listed(NamedTuple):
+    """A set's files before any is opened."""
+
+    classes: tuple[str, ...]
+    files: list[Encoded]
+    labels: Tensor
+    given: int | None  # as in `Source`
+
+
 def folder(path: Path) -> Source:
+    return encoded_source(path, *_listed(path))
+
+
+def _listed(path: Path) -> _Listed:
+    """The image files in class folders. A class folder may be a link; below it links to folders are
+    not followed, and no file stands for two images."""
     parts = [path / "train", path / "test"]
     if parts[0].is_dir() != parts[1].is_dir():
         raise DataError(f"{path} must hold both train/ and test/, or class folders only")
     if not parts[0].is_dir():
         parts = [path]
-    try:
-        trees = [datasets.ImageFolder(part) for part in parts]
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is no folder of class folders with images: {error}") from error
-    if trees[0].classes != trees[-1].classes:
+    found = [_classes(part) for part in parts]
+    if list(found[0]) != list(found[-1]):
         raise DataError(f"{path}: train/ and test/ hold different class folders")
-    samples = [sample for tree in trees for sample in tree.samples]
-    files = [Encoded(file) for file, _ in samples]
-    labels = torch.tensor([label for _, label in samples])
-    given = len(trees[0]) if len(trees) == 2 else None
-    return encoded_source(path, tuple(trees[0].classes), files, labels, given)
+    files = [file for classes in found for names in classes.values() for file in names]
+    counts = [[len(names) for names in classes.values()] for classes in found]
+    real: dict[str, str] = {}
+    for file in files:
+        if (other := real.setdefault(os.path.realpath(file), file)) != file:
+            raise DataError(f"{path}: {other} and {file} are the same file")
+    labels = [label for part in counts for label, count in enumerate(part) for _ in range(count)]
+    given = sum(counts[0]) if len(parts) == 2 else None
+    return _Listed(tuple(found[0]), [Encoded(f) for f in files], torch.tensor(labels), given)
+
+
+def _classes(part: Path) -> dict[str, list[str]]:
+    """The image files of each class folder, in torchvision's order."""
+    found = {}
+    for name in sorted(entry.name for entry in os.scandir(part) if entry.is_dir()):
+        walked = sorted(os.walk(part / name))
+        files = [os.path.join(at, file) for at, _, names in walked for file in sorted(names)]
+        found[name] = [file for file in files if has_file_allowed_extension(file, IMG_EXTENSIONS)]
+    empty = [name for name, files in found.items() if not files]
+    if empty or not found:
+        where = f"no image in {', '.join(empty)}" if empty else "no class folders"
+        raise DataError(f"{part} is no folder of class folders with images: {where}")
+    return found
 
 
 def parquet(path: Path) -> Source:
@@ -66,13 +99,13 @@ def parquet(path: Path) -> Source:
             numbers += found
         if len(files) == given:
             raise DataError(f"{path}: {part}*.parquet is missing or empty")
-    labels = torch.tensor(numbers)
-    if names is None:
-        values, labels = labels.unique(return_inverse=True)
-        names = [str(value) for value in values.tolist()]
-    elif not 0 <= labels.min() <= labels.max() < len(names):
+    if names is None:  # the numbers themselves, however large, are the names
+        values = sorted(set(numbers))
+        places = {value: place for place, value in enumerate(values)}
+        numbers, names = [places[value] for value in numbers], [str(value) for value in values]
+    elif not 0 <= min(numbers) <= max(numbers) < len(names):
         raise DataError(f"{path}: some label is not in 0 to {len(names) - 1}")
-    return encoded_source(path, tuple(names), files, labels, given)
+    return encoded_source(path, tuple(names), files, torch.tensor(numbers), given)
 
 
 def _read_parquet(file: Path) -> tuple[list[bytes], list[int], list[str] | None]:
@@ -109,20 +142,28 @@ def _class_names(table: pa.Table) -> list[str] | None:
 def encoded_source(
     path: Path, classes: tuple[str, ...], files: list[Encoded], labels: Tensor, given: int | None
 ) -> Source:
-    """A set of encoded images; the headers of some tell its size and whether it is grey."""
+    """A set of encoded images. The headers of all tell its size and its channels: one image in
+    colour makes the set one in colour."""
     if len(labels.unique()) < 2:
         raise DataError(f"{path} holds images of one class only, {classes[labels[0]]}; need two")
-    sides: set[int] = set()
-    grey = True
-    for file in files[:: len(files) // 256 + 1]:  # headers of up to 256 tell what the set is
-        try:
-            with Image.open(io.BytesIO(file.read())) as image:
-                sides.update(image.size)
-                grey &= image.mode in GREY_MODES
-        except OSError as error:
-            raise file.unreadable(error) from error
+    with ThreadPoolExecutor() as pool:
+        headers = set(pool.map(_header, files, chunksize=256))
+    sides = {side for size, _ in headers for side in size}
     size = sides.pop() if len(sides) == 1 else MIXED_SIZE
-    return Source(classes, files, labels, given, size, channels=1 if grey else 3)
+    return Source(classes, files, labels, given, size, 1 if all(g for _, g in headers) else 3)
+
+
+def _header(file: Encoded) -> tuple[tuple[int, int], bool]:
+    """An image's size, and whether it is grey. Raises DataError, which names it, if it is damaged
+    or has more pixels than any photo."""
+    try:
+        opened = Image.open(file.origin if file.content is None else io.BytesIO(file.content))
+        with opened as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are too many")
+            return image.size, image.mode in GREY_MODES
+    except Exception as error:  # a foreign file may make the decoder raise whatever it likes
+        raise file.unreadable(error) from error
 
 
 def parquet_head(path: Path) -> Head:
@@ -140,11 +181,11 @@ def parquet_head(path: Path) -> Head:
 
 
 def folder_head(path: Path) -> Head:
-    """The head of a set in class folders."""
-    source = folder(path)
-    count = len(source.labels)
-    test = test_count(count) if source.given is None else count - source.given
-    return Head(count - test, test, len(source.classes), source.channels)
+    """The head of a set in class folders, of which the files stay closed."""
+    listed = _listed(path)
+    count = len(listed.labels)
+    test = test_count(count) if listed.given is None else count - listed.given
+    return Head(count - test, test, len(listed.classes))
 
 
 FILES = {"folder": folder, "parquet": parquet}  # by the word before the colon
