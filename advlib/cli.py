@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from advlib.batch import Job
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
+    if argv is None:  # UTF-8, even where the locale is not
+        argv = [os.fsencode(word).decode(errors="surrogateescape") for word in sys.argv[1:]]
     arguments = _parser().parse_args(argv)
     try:
         return arguments.command(arguments)

@@ -41,9 +41,9 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
 
 def fill(path: Path, mark: str, text: str) -> None:
     """Put `text` into a Markdown file, where `filled` puts it."""
-    whole = path.read_text()
+    whole = path.read_text(encoding="utf-8")
     if (changed := filled(whole, mark, text)) != whole:
-        write_whole(path, lambda part: part.write_text(changed))
+        write_whole(path, lambda part: part.write_text(changed, encoding="utf-8"))
 
 
 def filled(whole: str, mark: str, text: str) -> str:

@@ -134,13 +134,15 @@ class Run:
             write_whole(folder / name, functools.partial(rows.to_csv, index=False))
         write_whole(
             folder / "provenance.json",
-            lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n"),
+            lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8"),
         )
         if self._headline is not None:
             table, figure = self._headline
             shown = table.astype(object).where(table.notna(), None)
             text = shown.to_markdown(index=False, floatfmt=".1f", missingval="–") + "\n"
-            write_whole(folder / "headline.md", lambda part: part.write_text(text))
+            write_whole(
+                folder / "headline.md", lambda part: part.write_text(text, encoding="utf-8")
+            )
             write_whole(
                 folder / "headline.png", lambda part: figure.savefig(part, format="png", dpi=150)
             )
@@ -227,6 +229,6 @@ def _commit() -> str | None:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return (names or [platform.processor() or platform.machine()])[0]

@@ -19,7 +19,9 @@ def source_digest(module: str = "") -> str:
         files = sorted(Path(str(sys.modules[name].__file__)) for name in _used_by(module))
     else:
         files = sorted(package.rglob("*.py"))
-    return digest([(str(f.relative_to(package)), _meaning(f.read_text())) for f in files])
+    return digest(
+        [(str(f.relative_to(package)), _meaning(f.read_text(encoding="utf-8"))) for f in files]
+    )
 
 
 def _used_by(module: str) -> set[str]:

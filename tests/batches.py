@@ -15,7 +15,7 @@ WORK = """
 import json, os, pathlib, signal, time
 here = pathlib.Path.cwd()
 threads = "/".join(os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OMP", "MKL"))
-with open(here / "tally", "a") as tally:
+with open(here / "tally", "a", encoding="utf-8") as tally:
     print(label, seeds[0], os.getppid(), threads, sep="|", file=tally)
 again = (here / "again").exists()
 (here / "started").touch()
@@ -64,7 +64,7 @@ def jobs(*labels, seed=0):
 
 
 def tally():
-    return [line.split("|") for line in Path("tally").read_text().splitlines()]
+    return [line.split("|") for line in Path("tally").read_text(encoding="utf-8").splitlines()]
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def test_what_may_not_be_published_is_named_and_nothing_is_written(tiny, data, s
     ],
 )
 def test_a_damaged_or_linked_file_is_not_published(tiny, damage):
-    Path("README.md").write_text("<!-- tiny -->\n<!-- end of tiny -->\n")
+    Path("README.md").write_text("<!-- tiny -->\n<!-- end of tiny -->\n", encoding="utf-8")
     damage(tiny)
     before = everything()
     with pytest.raises(ValueError, match="^run: "):
@@ -165,7 +165,7 @@ def test_no_code_reaches_a_published_page(tiny):
     table = f'<table class="dataframe" style="font-size: 80%">{row}</table>'
     shows(tiny, data={"text/html": bad + table, "text/markdown": f"**Data**: {bad}, 1 < 2 & 3"})
     (tiny / "headline.md").write_text(f"| {bad} |\n")
-    Path("README.md").write_text("<!-- tiny -->\n<!-- end of tiny -->\n")
+    Path("README.md").write_text("<!-- tiny -->\n<!-- end of tiny -->\n", encoding="utf-8")
     page = book.publish(tiny)
     shown = nbformat.read(page, 4).cells[1].outputs[0].data
     assert shown["text/html"] == (
@@ -173,7 +173,10 @@ def test_no_code_reaches_a_published_page(tiny):
         '<td colspan="2">1 &lt; 2</td></tr></tbody></table>'
     )
     assert "<" not in shown["text/markdown"].replace("1 < 2", "")
-    for text in (Path("README.md").read_text(), (page.parent / "tiny/headline.md").read_text()):
+    for text in (
+        Path("README.md").read_text(encoding="utf-8"),
+        (page.parent / "tiny/headline.md").read_text(),
+    ):
         assert "<script" not in text
         assert "&lt;script>" in text
 
@@ -191,9 +194,11 @@ def test_what_an_earlier_run_had_goes(tiny):
 def built(tiny, monkeypatch):
     """A repository whose site is rendered by something quicker than jupyter-book."""
     Path("_config.yml").touch()
-    Path("_toc.yml").write_text("root: book/index\nparts:\n- chapters:\n  - file: notebooks/tiny\n")
+    Path("_toc.yml").write_text(
+        "root: book/index\nparts:\n- chapters:\n  - file: notebooks/tiny\n", encoding="utf-8"
+    )
     Path("book").mkdir()
-    Path("book/index.md").write_text("# One")
+    Path("book/index.md").write_text("# One", encoding="utf-8")
 
     def render(stage, fresh):
         html = fresh / site.HTML
@@ -217,7 +222,7 @@ def test_a_new_site_takes_the_place_of_the_old(built):
     index = book.build()
     assert index == (site.SITE / "_build/html/index.html").resolve()
     assert index.read_text() == "# One"
-    Path("book/index.md").write_text("# Two")
+    Path("book/index.md").write_text("# Two", encoding="utf-8")
     assert book.build().read_text() == "# Two"
     assert sorted(path.name for path in site.BUILD.iterdir()) == [".lock", "site"]
 
@@ -234,7 +239,7 @@ def test_a_new_site_takes_the_place_of_the_old(built):
 )
 def test_a_site_that_is_not_whole_is_refused_and_the_old_one_kept(built, monkeypatch, lacks, says):
     book.build()
-    Path("book/index.md").write_text("# Two")
+    Path("book/index.md").write_text("# Two", encoding="utf-8")
 
     def render(stage, fresh):
         built(stage, fresh)

@@ -261,3 +261,18 @@ def test_a_module_is_the_command_too(module):
     told = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
     assert told.returncode == 0
     assert told.stdout.startswith("usage: advlib")
+
+
+def test_a_locale_without_umlauts_is_no_matter(bare, monkeypatch):
+    words = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    for name, value in words.items():
+        monkeypatch.setenv(name, value)
+    label = "naïve – 犬"
+    with command("-p", "label", label) as going:
+        _, errors = going.communicate(timeout=100)
+    assert going.returncode == 0, errors
+    (run,) = store.runs()
+    assert store.provenance(run.folder)["parameters"]["label"] == label
+    publish = [sys.executable, "-m", "advlib", "publish", str(run.folder), "--as", "page"]
+    assert subprocess.run(publish, capture_output=True).returncode == 0
+    assert store.provenance(Path("book/studies/page"))["parameters"]["label"] == label

@@ -11,7 +11,7 @@ from advlib import book, data
 from advlib.batch import plan, store
 from advlib.data import downloads
 
-README = Path("README.md").read_text()
+README = Path("README.md").read_text(encoding="utf-8")
 
 
 PAGES = sorted(page.stem for page in book.PUBLISHED.glob("*.ipynb"))
@@ -20,7 +20,7 @@ PAGES = sorted(page.stem for page in book.PUBLISHED.glob("*.ipynb"))
 @pytest.mark.parametrize("page", PAGES)
 def test_every_published_page_is_linked(page):
     assert f"(book/studies/{page}.ipynb)" in README
-    assert f"(studies/{page}.ipynb)" in Path("book/index.md").read_text()
+    assert f"(studies/{page}.ipynb)" in Path("book/index.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_are_the_published_runs():
@@ -34,14 +34,14 @@ def test_the_tables_are_the_published_runs():
 
 
 def test_ci_runs_the_readmes_two_commands():
-    script = Path(".ci/run").read_text()
+    script = Path(".ci/run").read_text(encoding="utf-8")
     for command in ("make book", "make test"):
         assert command in README
         assert command in script
 
 
 def test_the_lock_pins_exactly_and_names_no_index():
-    lines = Path("requirements.lock").read_text().splitlines()
+    lines = Path("requirements.lock").read_text(encoding="utf-8").splitlines()
     assert lines
     for line in lines:
         name, _, version = line.partition("==")
@@ -49,7 +49,7 @@ def test_the_lock_pins_exactly_and_names_no_index():
         assert version.strip()
         assert not set(line) & set(" ;@/")
     pinned = {line.partition("==")[0].lower() for line in lines}
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"]]
     for name, extra in project["optional-dependencies"].items():
         wanted += extra if name != "lab" else []  # `make` installs all but JupyterLab
@@ -58,7 +58,7 @@ def test_the_lock_pins_exactly_and_names_no_index():
 
 
 def test_conda_installs_the_same_pins():
-    environment = yaml.safe_load(Path("environment.yml").read_text())
+    environment = yaml.safe_load(Path("environment.yml").read_text(encoding="utf-8"))
     (pip,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
     assert "-r requirements.lock" in pip
 
@@ -70,7 +70,7 @@ def test_every_profile_resolves(profile):
 
 @pytest.mark.parametrize("name", downloads.DOWNLOADS)
 def test_every_data_set_is_told_where_a_user_looks(name):
-    for text in (README, Path("book/rerun.md").read_text(), data.load.__doc__):
+    for text in (README, Path("book/rerun.md").read_text(encoding="utf-8"), data.load.__doc__):
         assert f"`{name}`" in text
 
 
@@ -84,7 +84,7 @@ def test_no_stored_output_is_the_bare_name_of_an_object():
 
 
 def test_every_notebook_is_in_the_table_of_contents():
-    contents = Path("_toc.yml").read_text()
+    contents = Path("_toc.yml").read_text(encoding="utf-8")
     for name in plan.studies():
         assert f"notebooks/{name}" in contents
     for page in book.PUBLISHED.glob("*.ipynb"):

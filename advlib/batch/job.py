@@ -72,7 +72,9 @@ def execute(job: Job, out: str, *, folder: str, limits: Limits, tell: Tell) -> s
             clean(work / store.NOTEBOOK)
             noted = store.provenance(work) | {"key": job.key}
             noted["worker_seconds"] = round(time.monotonic() - began, 1)  # with the kernel's start
-            (work / store.PROVENANCE).write_text(json.dumps(noted, indent=2) + "\n")
+            (work / store.PROVENANCE).write_text(
+                json.dumps(noted, indent=2) + "\n", encoding="utf-8"
+            )
     return str(place)
 
 
@@ -96,7 +98,7 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
     environment.setdefault("TQDM_MININTERVAL", "10")  # seconds; a log is not a terminal
     environment |= dict.fromkeys(THREADS, str(job.threads))  # before the kernel imports torch
     log = work / LOG
-    with _watched(limits.memory) as outgrown, log.open("w", buffering=1) as lines:
+    with _watched(limits.memory) as outgrown, log.open("w", buffering=1, encoding="utf-8") as lines:
         try:
             papermill.execute_notebook(
                 str(job.notebook),

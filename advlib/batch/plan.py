@@ -116,7 +116,7 @@ def profile_of(notebook: Path, profile: str) -> list[dict[str, Any]]:
         raise ValueError(
             f"profile: {notebook.stem} has none called {profile!r} ({file} is missing)"
         )
-    first, *others = yaml.safe_load_all(file.read_text())
+    first, *others = yaml.safe_load_all(file.read_text(encoding="utf-8"))
     return [first, *(first | other for other in others)]
 
 

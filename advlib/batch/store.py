@@ -82,7 +82,7 @@ def problem(run: Path | UPath) -> str:
     try:
         found = errors(run / NOTEBOOK)
         provenance(run)
-        with (run / RECORDS).open() as lines:
+        with (run / RECORDS).open(encoding="utf-8") as lines:
             heading, first = next(lines, ""), next(lines, "")
     except ValueError as error:
         return str(error)
@@ -137,7 +137,7 @@ def errors(notebook: Path | UPath) -> list[str]:
     Raises ValueError, naming the file, if it is no notebook.
     """
     try:
-        cells = nbformat.reads(notebook.read_text(), as_version=4).cells
+        cells = nbformat.reads(notebook.read_text(encoding="utf-8"), as_version=4).cells
     except (ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:
         raise ValueError(f"{notebook} is no notebook ({error or 'it is empty'})") from None
     return [
@@ -154,7 +154,7 @@ def provenance(run: Path | UPath) -> dict:
     Raises ValueError, naming the file, if it is damaged.
     """
     try:
-        noted = json.loads((run / PROVENANCE).read_text())
+        noted = json.loads((run / PROVENANCE).read_text(encoding="utf-8"))
         noted["parameters"], noted["seconds"], noted["started"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{run / PROVENANCE} is damaged ({error!r})") from None
@@ -241,7 +241,11 @@ def _earlier(study: Path | UPath) -> list[dict]:
 
 def _stored(notebook: Path) -> float | None:
     """Seconds of a worker that the outputs took which a notebook keeps."""
-    return json.loads(notebook.read_text())["metadata"].get("advlib", {}).get("worker_seconds")
+    return (
+        json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
+        .get("advlib", {})
+        .get("worker_seconds")
+    )
 
 
 def _run(study: str, place: Path | UPath) -> Run:

@@ -45,7 +45,8 @@ def contents(toc: Path) -> list[str]:
         return [name for one in part for name in files(one)] if isinstance(part, list) else []
 
     return [
-        re.sub(r"\.(md|ipynb|rst)$", "", name) for name in files(yaml.safe_load(toc.read_text()))
+        re.sub(r"\.(md|ipynb|rst)$", "", name)
+        for name in files(yaml.safe_load(toc.read_text(encoding="utf-8")))
     ]
 
 
@@ -56,7 +57,7 @@ class _Page(HTMLParser):
         super().__init__()
         self.links: set[str] = set()
         self.places: set[str] = set()
-        self.feed(file.read_text())
+        self.feed(file.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
@@ -79,5 +80,5 @@ def _searched(index: Path) -> set[str]:
     """The pages that Sphinx's search index holds; none where there is no index."""
     if not index.is_file():
         return set()
-    found = re.search(r'"?docnames"?:\s*(\[.*?\])', index.read_text())
+    found = re.search(r'"?docnames"?:\s*(\[.*?\])', index.read_text(encoding="utf-8"))
     return set(json.loads(found[1])) if found else set()

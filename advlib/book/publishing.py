@@ -51,7 +51,7 @@ def publish(run: Path, page: str = "") -> Path:
     pages = {notebook: nbformat.writes(executed).rstrip("\n").encode() + b"\n"}
     pages |= {PUBLISHED / page / name: content for name, content in found.items()}
     if headline in found and README.is_file():
-        text = files.filled(README.read_text(), page, found[headline].decode())
+        text = files.filled(README.read_text(encoding="utf-8"), page, found[headline].decode())
         pages[README] = text.encode()
     files.write_all(pages)
     for name in KEPT:

@@ -103,7 +103,7 @@ def _stage(stage: Path, notebooks: dict[Path, Path], published: list[Path]) -> l
         shutil.copyfile(origin, target)
     status = stage / "book/_generated/status.md"
     status.parent.mkdir()
-    status.write_text(_status(notebooks, published))
+    status.write_text(_status(notebooks, published), encoding="utf-8")
     return links.contents(stage / "_toc.yml")
 
 

@@ -79,7 +79,11 @@ def _oxford_pets(base: Path) -> Source:
     files, labels = [], []
     for part, count in PETS.items():
         table = folder / "annotations" / f"{part}.txt"
-        rows = [line.split() for line in table.read_text().splitlines()] if table.is_file() else []
+        rows = (
+            [line.split() for line in table.read_text(encoding="utf-8").splitlines()]
+            if table.is_file()
+            else []
+        )
         if len(rows) != count or any(len(row) != 4 for row in rows):
             raise DataError(f"{table}: expected {count} rows of 4 entries, found {len(rows)} rows")
         files += [Encoded(str(folder / "images" / f"{row[0]}.jpg")) for row in rows]

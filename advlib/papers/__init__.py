@@ -12,7 +12,9 @@ from advlib.records import ordered
 def paper_files(study: str) -> dict[str, str]:
     """The texts in advlib/papers/STUDY by file name: the paper's tables and its claims."""
     folder = resources.files("advlib.papers").joinpath(study)
-    return {f.name: f.read_text() for f in folder.iterdir()} if folder.is_dir() else {}
+    return (
+        {f.name: f.read_text(encoding="utf-8") for f in folder.iterdir()} if folder.is_dir() else {}
+    )
 
 
 def paper_rows(study: str) -> pd.DataFrame:
@@ -20,6 +22,10 @@ def paper_rows(study: str) -> pd.DataFrame:
 
     They have the columns of a run's rows, but for those that only a run has.
     """
-    with resources.files("advlib.papers").joinpath(study, "tables.csv").open() as file:
+    with (
+        resources.files("advlib.papers")
+        .joinpath(study, "tables.csv")
+        .open(encoding="utf-8") as file
+    ):
         rows = pd.read_csv(file, dtype={"table": str}, keep_default_na=False, na_values=[""])
     return ordered(rows)

@@ -43,6 +43,13 @@ class Settings(BaseModel):
                 another, or for the data; the message begins with its name and says what is allowed.
         """
         cls._check_names(values)
+        for name, value in values.items():
+            try:
+                str(value).encode()
+            except UnicodeEncodeError:
+                raise ValueError(
+                    f"{name}: must be text that UTF-8 can hold, got {value!a}"
+                ) from None
         kinds = {name: field.annotation for name, field in cls.model_fields.items()}
         try:
             made = cls(**{name: meant(value, kinds[name]) for name, value in values.items()})

@@ -435,7 +435,7 @@ def table(cases: list[Case]) -> list[str]:
 def machine() -> str:
     """What was measured on, without names or paths of it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     parts = [
         *([torch.cuda.get_device_name()] if DEVICE.type == "cuda" else []),

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import SITE
 
-with open("_toc.yml") as file:
+with open("_toc.yml", encoding="utf-8") as file:
     CONTENTS = yaml.safe_load(file)
 CHAPTERS = [chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
 PAGES = [f"{page}.html" for page in (CONTENTS["root"], *CHAPTERS)]

@@ -185,6 +185,13 @@ def test_and_those_of_distillation_and_patches(name, value):
         resolve(notebook, {name: value} | overrides)
 
 
+def test_a_text_that_no_file_can_hold_is_refused():
+    with pytest.raises(
+        ValueError, match=r"^label: must be text that UTF-8 can hold, got '\\ud800'"
+    ):
+        resolve(Path("notebooks/aft_fgsm_vs_jsma.ipynb"), {"label": "\ud800"})
+
+
 def test_few_images_are_no_more_than_the_counts():
     with pytest.raises(
         ValueError, match="^few: must be at most 200, the largest of counts; got 201"
