@@ -202,7 +202,8 @@ def test_a_store_may_be_any_filesystem(bare):
     assert len(tally()) == 1
     (found,) = store.runs(store.at(address))
     assert (found.study, found.key, found.state) == ("bare", job.key, "complete")
-    assert store.remove([found], state="complete") == [found]
+    assert store.chosen([found], state="complete") == [found]
+    assert store.remove(found)
     assert store.runs(store.at(address)) == []
 
 
@@ -211,6 +212,7 @@ def test_runs_are_listed_and_deleted_by_state_and_age(bare, capfd):
     execute.run([good, bad], workers=1, cell_seconds=4)
     left = store.STORE / "bare/.0123456789ab-left"
     left.mkdir()
+    (left / store.MARK).touch()
     assert cli.main(["runs"]) == 0
     listed = capfd.readouterr().out
     for key, state in ((good.key, "complete"), (bad.key, "failed"), ("0123456789ab", "abandoned")):
@@ -218,10 +220,10 @@ def test_runs_are_listed_and_deleted_by_state_and_age(bare, capfd):
     assert cli.main(["runs", "rm"]) == 2
     assert cli.main(["runs", "rm", "--state", "lost"]) == 2
     assert cli.main(["runs", "rm", "--older", "soon"]) == 2
-    assert cli.main(["runs", "rm", "--state", "failed", "--older", "1h"]) == 0
+    assert cli.main(["runs", "rm", "--state", "failed", "--older", "1h", "--yes"]) == 0
     assert len(store.runs()) == 3
-    assert cli.main(["runs", "rm", "--state", "failed"]) == 0
-    assert cli.main(["runs", "rm", "--state", "abandoned"]) == 0
+    assert cli.main(["runs", "rm", "--state", "failed", "--yes"]) == 0
+    assert cli.main(["runs", "rm", "--state", "abandoned", "--yes"]) == 0
     assert [run.key for run in store.runs()] == [good.key]
 
 

@@ -64,7 +64,10 @@ def test_conda_installs_the_same_pins():
 
 
 @pytest.mark.parametrize("profile", ["quick", "paper"])
-def test_every_profile_resolves(profile):
+def test_every_profile_resolves(profile, monkeypatch):
+    heads = {"imagenet": data.Head(40_000, 10_000, 1000, 3)}  # which the user puts there
+    head = data.head
+    monkeypatch.setattr(data, "head", lambda name: heads.get(name) or head(name))
     assert plan.plan(profile=profile)
 
 
