@@ -1,6 +1,7 @@
 """What the README says must be so."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -92,3 +93,12 @@ def test_every_notebook_is_in_the_table_of_contents():
         assert f"notebooks/{name}" in contents
     for page in book.PUBLISHED.glob("*.ipynb"):
         assert f"book/studies/{page.stem}" in contents
+
+
+def test_what_was_tried_to_break_it_is_a_test():
+    named = re.findall(
+        r"`([\w/]+\.py)::(\w+)` \|", Path("book/tried.md").read_text(encoding="utf-8")
+    )
+    assert len(named) > 40
+    for file, test in named:
+        assert f"def {test}(" in Path("tests", file).read_text(encoding="utf-8")
