@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from advlib.cache import digest
 from advlib.checks import check_choice
 from advlib.papers import paper_files, paper_rows
 from advlib.protocols import NONE, ORDER, with_shown
@@ -61,6 +62,28 @@ def verdicts(study: str, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def facts(study: str, rows: pd.DataFrame) -> str:
+    """A study's facts.toml put to a run's rows, as text that is the same on every machine.
+
+    A fact is a claim about the code: orders and bounds so wide that no other processor turns them.
+    A line a fact begins with "yes", "no" or, where no row decides it, "open". The first line counts
+    the rows and digests what they are about.
+    """
+    named = rows.drop(columns=["value", "n"]).map(
+        lambda value: f"{value:g}" if isinstance(value, float) else value
+    )
+    lines = [f"{len(rows)} rows, about {digest(sorted(map(str, named.to_dict('records'))))[:8]}"]
+    rows = with_shown(rows)
+    for fact in tomllib.loads(paper_files(study)["facts.toml"])["fact"]:
+        found = []
+        for condition in fact["condition"]:
+            _check_keys(condition)
+            found.append(_decided(condition, rows))
+        told = "open" if None in found else "yes" if all(o.ok for o in found if o) else "no"
+        lines.append(f"{told:<4} {fact['says']}")
+    return "\n".join(lines)
+
+
 class _Outcome(NamedTuple):
     ok: bool
     sure: bool  # the interval of the difference leaves the condition's bound out
@@ -79,31 +102,37 @@ def _outcome(
     for condition in conditions:
         if condition.get("protocol", protocol) != protocol:
             continue
-        seen = _select(rows, condition["rows"], protocol)
-        other = _select(rows, condition["than"], protocol) if "than" in condition else None
-        if seen.empty or (other is not None and other.empty):
+        outcome = _decided(condition, _of_protocol(rows, protocol))
+        if outcome is None:
             return []
-        margin = condition.get("margin", 0.0)
-        value, low, high = _pooled(seen)
-        if other is None:
-            bound = least = most = float(condition["number"])
-        else:
-            bound, least, most = _pooled(other)
-        gap = value - bound - margin
-        below, above = (
-            math.hypot(value - low, most - bound),
-            math.hypot(high - value, bound - least),
-        )
-        spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
-        slack = f" {100 * margin:+.0f} points" if margin else ""
-        found.append(
-            _Outcome(
-                ok=bool(gap >= 0 if condition["is"] == "at least" else gap <= 0),
-                sure=not gap - below < 0 < gap + above,
-                text=f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}{slack}",
-            )
-        )
+        found.append(outcome)
     return found
+
+
+def _decided(condition: Mapping[str, Any], rows: pd.DataFrame) -> _Outcome | None:
+    """What becomes of a condition among these rows; None if it has none."""
+    seen = _select(rows, condition["rows"])
+    other = _select(rows, condition["than"]) if "than" in condition else None
+    if seen.empty or (other is not None and other.empty):
+        return None
+    margin = condition.get("margin", 0.0)
+    value, low, high = _pooled(seen)
+    if other is None:
+        bound = least = most = float(condition["number"])
+    else:
+        bound, least, most = _pooled(other)
+    gap = value - bound - margin
+    below, above = (
+        math.hypot(value - low, most - bound),
+        math.hypot(high - value, bound - least),
+    )
+    spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
+    slack = f" {100 * margin:+.0f} points" if margin else ""
+    return _Outcome(
+        ok=bool(gap >= 0 if condition["is"] == "at least" else gap <= 0),
+        sure=not gap - below < 0 < gap + above,
+        text=f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}{slack}",
+    )
 
 
 def _pooled(rows: pd.DataFrame) -> tuple[float, float, float]:
@@ -118,16 +147,18 @@ def _pooled(rows: pd.DataFrame) -> tuple[float, float, float]:
     return float(rows["value"].mean()), *interval(means, min(counts, default=math.nan))
 
 
-def _select(rows: pd.DataFrame, wanted: Mapping[str, Any], protocol: str) -> pd.DataFrame:
-    """The rows with these values; taken under the protocol, or under one where there is none.
-
-    A mean over no images is no figure: its row is left out.
-    """
+def _select(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows with these values. A mean over no images is no figure: its row is left out."""
     for column, value in wanted.items():
         if column not in rows:
             return rows.iloc[:0]
         rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
-    return rows[rows["shown"].isin([protocol, "clean", NONE]) & rows["value"].notna()]
+    return rows[rows["value"].notna()]
+
+
+def _of_protocol(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """The rows taken under the protocol, or under one where there is none."""
+    return rows[rows["shown"].isin([protocol, "clean", NONE])]
 
 
 def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> None:

@@ -42,6 +42,10 @@ class Subject:
     untricked: nn.Module | None = None
     columns: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
+    def defended(self, network: nn.Module, defense: str, **more: Any) -> Subject:
+        """A network that a defense made of this one; `more` are further fields."""
+        return Subject(network, self.model, defense, self.seed, undefended=self.network, **more)
+
 
 class Outcome(NamedTuple):
     """What one attack under one protocol left of one network."""

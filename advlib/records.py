@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -94,27 +95,37 @@ class Run:
         gradient: str = "exact",
         seed: int | None = None,
         **columns: Any,
-    ) -> None:
-        """`evaluate` the subjects, and keep what comes of it as rows of the table.
+    ) -> pd.DataFrame:
+        """`evaluate` the subjects, and keep what comes of it as rows of the table; returns these.
 
         `columns` are further ones of all rows; the others as for `evaluation.evaluate`.
         """
+        before = len(self._rows)
         outcomes = evaluate(subjects, split, attacks, protocols, gradient=gradient, seed=seed)
         for outcome in outcomes:
             self.add(table, "accuracy", outcome.right, **(outcome.columns | columns))
+        return ordered(pd.DataFrame(self._rows[before:]))
 
     def time(self, what: str, seconds: float, **columns: Any) -> None:
         """Add one measured duration; kept apart, since no two runs take the same time."""
         self._timings.append({"study": self.study, "what": what, "seconds": seconds} | columns)
 
     def headline(self, table: pd.DataFrame, figure: Figure) -> None:
-        """Set the one table and the one picture that stand for the study on the front page."""
+        """Set the one table and the one picture that stand for the study on the front page.
+
+        The picture is not shown in the notebook.
+        """
         self._headline = table, figure
+        plt.close(figure)
 
     @property
     def rows(self) -> pd.DataFrame:
         """The rows so far: `COLUMNS` first, then the study's own."""
         return ordered(pd.DataFrame(self._rows))
+
+    def table(self, *names: str) -> pd.DataFrame:
+        """The rows of these tables; raises ValueError, naming those there are, for another one."""
+        return select(self.rows, table=names)
 
     @property
     def timings(self) -> pd.DataFrame:

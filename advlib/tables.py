@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from advlib.cache import digest
 from advlib.checks import check_choice
 from advlib.protocols import ORDER, PAPER, with_shown
 from advlib.records import check_columns
 from advlib.statistics import over_seeds
 
+# Keys of records as people write them: values, and names of columns.
 NAMES = {
-    "shallow_cnn": "shallow", "base_cnn": "base", "dense_cnn": "dense",
+    "shallow_cnn": "shallow", "base_cnn": "base", "dense_cnn": "dense", "mnist_conv": "MNIST CNN",
+    "cifar_conv": "CIFAR CNN", "resnet18": "ResNet-18", "resnet50": "ResNet-50",
+    "resnet101": "ResNet-101", "vgg16": "VGG-16", "torchvision:resnet101": "ResNet-101",
+    "torchvision:alexnet": "AlexNet", "torchvision:regnet_y_400mf": "RegNetY-400MF",
+    "torchvision:mobilenet_v2": "MobileNetV2", "torchvision:squeezenet1_0": "SqueezeNet 1.0",
     "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD", "jsma": "JSMA",
-    "adversarial": "adv. only", "benign+adversarial": "benign + adv.",
+    "adversarial": "adversarial only", "benign+adversarial": "benign and adversarial",
 }  # fmt: skip
+HEADS = {
+    "trained_on": "fine-tuned on", "mix": "images learned", "made_on": "crafted on",
+    "model": "network", "eps": "ε", "low": "from", "high": "to", "shown": "protocol",
+    "of": "",
+}  # fmt: skip
+UNFOLDED = 20  # rows; a longer table is folded
 
 
 def reader_name(key: str) -> str:
@@ -128,8 +143,118 @@ def _figure(row: pd.Series, *, bold: bool = False) -> tuple[str, str]:
     )
 
 
-def table(frame: pd.DataFrame | Styler, *, small: bool = False) -> Styler:
-    """The frame in the look of the pages' tables, which a Styler does not have by itself."""
-    styler = frame.style if isinstance(frame, pd.DataFrame) else frame
+class Table:
+    """A frame in the look of the pages' tables: numbers to the right, folded if it is long."""
+
+    def __init__(self, styler: Styler, caption: str, rows: int) -> None:
+        self._styler, self._caption, self._rows = styler, caption, rows
+
+    def _repr_html_(self) -> str:
+        html = self._styler.to_html()
+        if self._rows <= UNFOLDED:
+            return html
+        summary = f"{self._caption or 'The whole table'} ({self._rows} rows)"
+        return f"<details><summary>{summary}</summary>{html}</details>"
+
+    def __repr__(self) -> str:
+        return f"{self._caption}\n{self._styler.data.to_string()}".strip()  # type: ignore[attr-defined]
+
+
+def table(
+    frame: pd.DataFrame,
+    *,
+    caption: str = "",
+    digits: int = 1,
+    small: bool = False,
+    index: bool = True,
+) -> Table:
+    """The frame as a page shows it; what is missing is a dash.
+
+    Columns of numbers (or of numbers with their intervals, as HTML) are set to the right, texts to
+    the left. Names of records' columns are written out (`HEADS`).
+
+    Args:
+        digits: after the point, of floats.
+        small: in small letters.
+        index: whether the index is shown.
+    """
+    named = frame.rename_axis(
+        index=_head, columns=None if isinstance(frame.columns, pd.RangeIndex) else _head
+    )
+    named = named.rename(columns=_head)
+    name = digest(named.to_csv())[:8]  # the same table, the same HTML
+    styler = Styler(named, cell_ids=False, uuid=name).format(precision=digits, na_rep="–")
+    of_text = [not named.iloc[:, place].map(_is_number).all() for place in range(named.shape[1])]
+    classes = np.tile(np.where(of_text, "text", "number"), (len(named), 1))
+    if named.index.is_unique and named.columns.is_unique:
+        styler.set_td_classes(pd.DataFrame(classes, named.index, named.columns))
+    if caption and len(named) <= UNFOLDED:
+        styler.set_caption(caption)
+    if not index:
+        styler.hide(axis="index")
     size = ' style="font-size: 80%"' if small else ""
-    return styler.set_table_attributes(f'class="dataframe"{size}')
+    styler.set_table_attributes(f'class="dataframe"{size}')
+    return Table(styler, caption, len(named))
+
+
+def compared(
+    measured: pd.DataFrame,
+    paper: pd.DataFrame,
+    *,
+    index: Sequence[str],
+    columns: Sequence[str] = (),
+    caption: str = "",
+) -> Table:
+    """`beside` under the names that a reader knows, as a page shows it."""
+    cells = beside(named(measured), named(paper), index=index, columns=columns)
+    return table(cells, caption=caption, small=cells.shape[1] > 6)
+
+
+def reported(
+    paper: pd.DataFrame, *, index: Sequence[str], columns: Sequence[str], caption: str = ""
+) -> Table:
+    """The paper's own figures in percent, a line for each value of `index`."""
+    check_columns(paper, [*index, *columns, "value"])
+    means = named(paper).groupby([*index, *columns], sort=False)["value"].mean().mul(100)
+    return table(means.unstack(list(columns)), caption=caption)
+
+
+def means(rows: pd.DataFrame, *, by: Sequence[str], caption: str = "") -> Table:
+    """A line for each mean over seeds, in percent, with its 95 % interval (see `over_seeds`)."""
+    check_columns(rows, [*by, "value"])
+    summary = named(over_seeds(rows[[*by, "seed", "n", "value"]]))
+    lines = summary[list(by)].assign(seeds=summary["seeds"])
+    for head, column in (("%", "mean"), ("from", "low"), ("to", "high")):
+        lines[head] = 100 * summary[column]
+    return table(lines, caption=caption, index=False)
+
+
+def spread(
+    rows: pd.DataFrame, *, index: Sequence[str], columns: Sequence[str], caption: str = ""
+) -> Table:
+    """Means over seeds in percent, each above its 95 % interval."""
+    check_columns(rows, [*index, *columns, "value"])
+    keys = [*index, *columns]
+    summary = named(over_seeds(rows[[*keys, "seed", "n", "value"]]))
+    cells = summary.set_index(keys).apply(lambda row: "<br>".join(_figure(row)), axis=1)
+    order = list(dict.fromkeys(summary[list(columns)].itertuples(index=False, name=None)))
+    wide = cells.unstack(list(columns))
+    wide = wide[order if len(columns) > 1 else [name for (name,) in order]]
+    lines = list(dict.fromkeys(summary[list(index)].itertuples(index=False, name=None)))
+    return table(
+        wide.loc[lines if len(index) > 1 else [name for (name,) in lines]],
+        caption=caption,
+        small=wide.shape[1] > 6,
+    )
+
+
+def _head(name: Any) -> Any:
+    """A heading as people write it."""
+    return HEADS.get(name, name) if isinstance(name, str) else name
+
+
+def _is_number(cell: Any) -> bool:
+    """A number, or a text that is one, with its interval, sign or unit; or a dash."""
+    if not isinstance(cell, str):
+        return True
+    return not re.search(r"[A-Za-z]{2}|^[A-Za-z]", re.sub(r"<[^>]*>", " ", cell))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def cross_entropy(
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. Checked when it is made; `dataclasses.replace` changes a copy.
+    """How a network is trained. Checked when it is made; `but` gives another one.
 
     Args:
         epochs: passes over the training images, at most.
@@ -121,6 +122,10 @@ class Recipe:
                 raise ValueError("plateau: needs the constant schedule")
         if self.patience is not None:
             check_count("patience", self.patience)
+
+    def but(self, **changed: Any) -> Recipe:
+        """The same recipe with other settings."""
+        return dataclasses.replace(self, **changed)
 
     def __cache_key__(self) -> dict[str, Any]:
         """Its fields by their names, whatever the class is called."""

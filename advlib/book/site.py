@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 from filelock import FileLock
 
@@ -14,7 +15,8 @@ from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
 from advlib.book import links, shown
-from advlib.book.publishing import PUBLISHED, executed
+from advlib.book.heads import Page, headed
+from advlib.book.publishing import KEPT, PUBLISHED, executed
 
 BUILD = Path("_build")
 SITE = BUILD / "site"
@@ -32,19 +34,17 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
     (`allow_stale` then takes the outputs stored in notebooks/), if jupyter-book warns, or if the
     site is not whole.
     """
-    notebooks = {job.notebook: _executed(job, runs, allow_stale) for job in plan()}
-    published = sorted(PUBLISHED.glob("*.ipynb"))
-    for notebook in published:
-        _check_published(notebook)
+    pages = [_published(notebook) for notebook in sorted(PUBLISHED.glob("*.ipynb"))]
+    pages += [_quick(job, runs, allow_stale) for job in plan()]
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / ".lock"):
         for left in BUILD.glob(".site-*"):  # of a build that was killed
             shutil.rmtree(left)
         fresh = files.beside(SITE)
         try:
-            pages = _stage(fresh / "stage", notebooks, published)
+            contents = _stage(fresh / "stage", pages)
             _render(fresh / "stage", fresh)
-            links.check(fresh / HTML, pages)
+            links.check(fresh / HTML, contents)
             shutil.rmtree(fresh / "stage")
             _swap(fresh)
         finally:
@@ -72,50 +72,62 @@ def _swap(fresh: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def _executed(job: Job, runs: Path, allow_stale: bool) -> Path:
+def _quick(job: Job, runs: Path, allow_stale: bool) -> Page:
+    """The page of a study's run with its default parameters."""
     try:
-        return executed(job, runs)
+        found = executed(job, runs)
+        return Page(job.notebook, found, found.parent, job.study)
     except ValueError:
         if not allow_stale:
             raise
-    if found := store.errors(job.notebook):
-        raise ValueError(f"book: {job.notebook} holds an error: {found[0]}")
-    return job.notebook
+    if wrong := store.errors(job.notebook):
+        raise ValueError(f"book: {job.notebook} holds an error: {wrong[0]}")
+    return Page(job.notebook, job.notebook, None, job.study)
 
 
-def _check_published(notebook: Path) -> None:
-    """Refuse a published page with an error in it, or without the records that it shows."""
+def _published(notebook: Path) -> Page:
+    """A published page; refused with an error in it, or without the records that it shows."""
     if found := store.errors(notebook):
         raise ValueError(f"book: {notebook} holds an error: {found[0]}")
+    run = notebook.with_suffix("")
     for name in store.RESULTS:
-        if not (path := PUBLISHED / notebook.stem / name).is_file():
+        if not (path := run / name).is_file():
             raise ValueError(f"book: {notebook} lacks its {path}")
+    return Page(notebook, notebook, run, store.provenance(run)["study"])
 
 
-def _stage(stage: Path, notebooks: dict[Path, Path], published: list[Path]) -> list[str]:
+def _stage(stage: Path, pages: list[Page]) -> list[str]:
     """Put the sources of the site into a new folder; returns its pages, without their endings."""
-    wanted = {Path(p): Path(p) for p in SETTINGS}
-    wanted |= {p: p for p in Path("book").rglob("*") if p.is_file()}
-    wanted |= notebooks
-    for place, origin in wanted.items():
+    sources = [Path(name) for name in SETTINGS]
+    sources += [p for p in Path("book").rglob("*") if p.is_file() and PUBLISHED not in p.parents]
+    copied = {source: source for source in sources}
+    for page in pages:
+        beside = page.notebook.with_suffix("")
+        for name in KEPT if page.run else ():
+            if page.run and (page.run / name).is_file():
+                copied[beside / name] = page.run / name
+    for place, origin in copied.items():
         target = stage / place
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(origin, target)
+    for page in pages:
+        (stage / page.notebook).parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(headed(page), stage / page.notebook)
     status = stage / "book/_generated/status.md"
     status.parent.mkdir()
-    status.write_text(_status(notebooks, published), encoding="utf-8")
+    status.write_text(_status(pages), encoding="utf-8")
     return links.contents(stage / "_toc.yml")
 
 
-def _status(notebooks: dict[Path, Path], published: list[Path]) -> str:
+def _status(pages: list[Page]) -> str:
     """The table of the status page: what each page was made with, by whom and how long."""
     rows = {}
-    for notebook in published:
-        rows[f"[{notebook.stem}](studies/{notebook.name})"] = _origin(PUBLISHED / notebook.stem)
-    for notebook, origin in notebooks.items():
-        if origin != notebook:
-            link = f"[{notebook.stem}, quick](../notebooks/{notebook.name})"
-            rows[link] = _origin(origin.parent)
+    for page in pages:
+        name = page.notebook.stem
+        if page.quick and page.run:
+            rows[f"[{name}, quick](../notebooks/{name}.ipynb)"] = _origin(page.run)
+        elif page.run:
+            rows[f"[{name}](studies/{name}.ipynb)"] = _origin(page.run)
     return shown.safe_markdown(pd.DataFrame(rows).to_markdown()) + "\n"
 
 

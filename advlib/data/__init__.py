@@ -24,10 +24,14 @@ from advlib.data.splits import first, held_out, split
 
 __all__ = [
     "DataError", "Dataset", "Head", "Split", "at_once", "check", "head", "held_out", "load",
-    "pixels", "root", "stamp",
+    "pixels", "root", "stamp", "title",
 ]  # fmt: skip
 
 PROVIDED = {"imagenet": "imagenet/val"}  # class folders that the user puts there
+TITLES = {  # as people write them
+    "digits": "small digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "svhn": "SVHN",
+    "cifar10": "CIFAR-10", "oxford_pets": "cats against dogs", "imagenet": "ImageNet",
+}  # fmt: skip
 
 
 def load(
@@ -78,6 +82,11 @@ def load(
     if device is None:
         device = _roomy(sum(split.images.nbytes for split in splits))
     return Dataset(name, source.classes, *splits).to(device)
+
+
+def title(name: str, label: str = "") -> str:
+    """The data set as a text calls it: its label if there is one, or the name that people write."""
+    return label or TITLES.get(name) or Path(name.partition(":")[2]).name or name
 
 
 def check(name: str) -> None:

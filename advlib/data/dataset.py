@@ -23,6 +23,10 @@ class Split(NamedTuple):
     images: Tensor  # uint8 [N, C, H, W]
     labels: Tensor  # int64 [N]
 
+    def first(self, count: int) -> Split:
+        """Its first `count` images; all of them for 0."""
+        return Split(*(part[: count or None] for part in self))
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:

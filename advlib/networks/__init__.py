@@ -10,6 +10,7 @@ import functools
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from advlib import devices
+from advlib.data import Dataset
 from advlib.networks import cnns, libraries, resnets
 from advlib.networks.layers import Normalize, Shape
 
@@ -87,6 +89,12 @@ def build(
     model = nn.Sequential(OrderedDict(normalize=Normalize(mean, std), network=network))
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch omits it
     return model.eval()
+
+
+def build_for(images: Dataset, name: str, **more: Any) -> nn.Module:
+    """`build` a network for these images, on their device; `more` are its other arguments."""
+    more |= {"classes": len(images.classes), "channels": images.channels, "size": images.size}
+    return build(name, **more).to(images.train.images.device)
 
 
 def check(name: str) -> None:

@@ -29,6 +29,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     study: ClassVar[str] = ""
+    scale: ClassVar[tuple[str, ...]] = ()  # the parameters that say how large a run is
 
     def check_data(self, heads: Mapping[str, data.Head]) -> None:
         """Raise ValueError for what the data sets do not bear, as far as their heads tell, which

@@ -1,0 +1,200 @@
+"""The head of a study's page: what its run is, at what scale, and how to make it again."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+from nbformat import NotebookNode
+
+from advlib import data, studies
+from advlib.batch import plan, store
+from advlib.book.shown import safe_markdown
+
+BANNER = """:::{warning}
+**A smoke test on small data.** It shows that the code runs; it judges no paper. That is what the
+published pages are for, at the head of the contents.
+:::
+"""
+DOWNLOADS = ("records.csv", "outcomes.safetensors", "provenance.json", "timings.csv")
+
+
+class Page(NamedTuple):
+    """A page of the site and where it comes from."""
+
+    notebook: Path  # below the site's sources
+    origin: Path  # the executed notebook
+    run: Path | None  # the folder of its run; None if only its outputs are kept
+    study: str
+
+    @property
+    def quick(self) -> bool:
+        """Its run has the study's default parameters."""
+        return self.notebook.parent == Path("notebooks")
+
+
+def headed(page: Page) -> NotebookNode:
+    """The page's notebook with its data in the title, and the head after it."""
+    notebook = nbformat.read(page.origin, as_version=4)
+    for cell in notebook.cells:
+        if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ())):
+            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-cell"]
+    first = notebook.cells[0]
+    if page.run is None:
+        first.source = _after_title(first.source, BANNER)
+        return notebook
+    made = store.provenance(page.run)
+    first.source = _titled(first.source, data_of(made["parameters"]))
+    changed = plan.source(page.origin) != plan.source(plan.studies()[page.study])
+    parts = [BANNER if page.quick else "", _box(page, made, changed), _table(page, made)]
+    head = nbformat.v4.new_markdown_cell("\n\n".join(filter(None, parts)), id="head-of-the-page")
+    notebook.cells.insert(1, head)
+    return notebook
+
+
+def data_of(parameters: Mapping[str, Any]) -> str:
+    """The data sets of a run as a title names them: "an ImageNet sample and MNIST"."""
+    pairs = (("dataset", "label"), ("distilled_on", "distilled_label"))
+    known = [
+        data.title(parameters[name], parameters.get(label) or "")
+        for name, label in pairs
+        if parameters.get(name)
+    ]
+    return " and ".join(dict.fromkeys(known))
+
+
+def command(study: str, parameters: Mapping[str, Any]) -> str:
+    """The shortest `advlib run` that makes a run with these parameters.
+
+    Raises ValueError if the study has other parameters.
+    """
+    notebook = plan.studies()[study]
+    defaults = plan.schema(notebook)
+    if defaults.keys() != parameters.keys():
+        raise ValueError(f"{study}: has other parameters by now")
+    bases = {"": defaults, " --profile paper": defaults | _paper(study, parameters)}
+    commands = [
+        f"advlib run {study}{option}"
+        + "".join(
+            f" -p {name} {shlex.quote(_text(value))}"
+            for name, value in parameters.items()
+            if base[name] != value or (option and name == "dataset")
+        )
+        for option, base in bases.items()
+    ]
+    return min(commands, key=len)
+
+
+def comments(notebook: NotebookNode) -> dict[str, tuple[Any, str]]:
+    """Each parameter's default, and what its comment says of it."""
+    (source,) = (
+        cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())
+    )
+    lines, found = source.splitlines(), {}
+    for statement in ast.parse(source).body:
+        assert isinstance(statement, ast.Assign)
+        (target,) = statement.targets
+        whole = [lines[(statement.end_lineno or 1) - 1], lines[statement.lineno - 1]]
+        said = next((line.partition("  # ")[2] for line in whole if "  # " in line), "")
+        found[ast.unparse(target)] = (ast.literal_eval(statement.value), said)
+    return found
+
+
+def _titled(source: str, of: str) -> str:
+    title, _, rest = source.partition("\n")
+    name, colon, question = title.partition(":")
+    return f"{name} on {of}{colon}{question}\n{rest}"
+
+
+def _after_title(source: str, text: str) -> str:
+    title, _, rest = source.partition("\n")
+    return f"{title}\n\n{text}\n{rest}"
+
+
+def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
+    seeds = ", ".join(map(str, made["parameters"].get("seeds", ())))
+    sets = ", ".join(f"{data.title(name)} (`{mark}`)" for name, mark in made["data"].items())
+    beside = page.notebook.with_suffix("").name
+    links = [
+        f"{{download}}`{name} <{beside}/{name}>`"
+        for name in DOWNLOADS
+        if page.run and (page.run / name).is_file()
+    ]
+    links.append(f"{{download}}`the notebook <{page.notebook.name}>`")
+    age = (
+        " **The study's notebook has changed since**; this page is an earlier version of it."
+        if changed
+        else ""
+    )
+    took = timedelta(seconds=round(made["seconds"]))
+    up = "../" * (len(page.notebook.parts) - 1)
+    rows = {
+        "data": f"{sets}",
+        "seeds": seeds,
+        "made": f"{made['started'][:10]} at commit `{made['commit'] or 'unknown'}`, in {took} "
+        f"(h:mm:ss) on {made['device']}, {made['threads']} threads.{age}",
+        "downloads": ", ".join(links),
+        "words": f"[protocols and verdicts]({up}book/protocols.md)",
+    }
+    try:
+        again = f"\n```bash\n{command(page.study, made['parameters'])}\n```\n"
+        rows["make it again"] = f"[how]({up}book/rerun.md), with"
+    except ValueError:
+        again = ""
+    told = "\n".join(f"**{name}**: {safe_markdown(text)}\\" for name, text in rows.items() if text)
+    return f":::{{admonition}} This run\n:class: note\n{told.rstrip(chr(92))}\n{again}:::"
+
+
+def _table(page: Page, made: Mapping[str, Any]) -> str:
+    """The scale beside the paper's, and all parameters, folded."""
+    executed = nbformat.read(page.origin, as_version=4)
+    known, used = comments(executed), made["parameters"]
+    paper = _paper(page.study, used)
+    of_scale = [name for name in studies.settings_of(page.study, {}).scale if name in used]
+    scale = [
+        f"| {known[name][1] or name} | {_cell(used[name])} | {_cell(paper.get(name, '–'))} |"
+        for name in of_scale
+        if name in known
+    ]
+    rows = [
+        f"| `{name}` | {_cell(used[name])} | {_cell(paper.get(name, default))} "
+        f"| {_cell(default)} | {safe_markdown(said)} |"
+        for name, (default, said) in known.items()
+        if name in used
+    ]
+    above = "| scale | this run | the paper's profile |\n|:--|--:|--:|\n" + "\n".join(scale)
+    folded = (
+        ":::{dropdown} All parameters\n"
+        "| parameter | this run | paper's profile | quick default | what it is |\n"
+        "|:--|--:|--:|--:|:--|\n" + "\n".join(rows) + "\n:::"
+    )
+    return f"{above}\n\n{folded}" if scale else folded
+
+
+def _paper(study: str, used: Mapping[str, Any]) -> dict[str, Any]:
+    """The study's paper profile on this run's data, or on its own; {} if it has none."""
+    try:
+        profiles = plan.profile_of(plan.studies()[study], "paper")
+    except ValueError:
+        return {}
+    own = [p for p in profiles if p.get("dataset") == used.get("dataset")]
+    return (own or profiles)[0]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, bool)):
+        return json.dumps(value)
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value)) or "–"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return safe_markdown(text.replace("|", "\\|")) or "–"

@@ -1,0 +1,84 @@
+"""What a run found, in sentences: a study's `findings.md`, filled with figures from its rows.
+
+`advlib/papers/STUDY/findings.md` is a Jinja template. It knows the run's parameters by name, and
+
+    here(defense="dominant", attack="fgsm")   the mean of the rows with these values
+    paper(table="8", attack="fgsm")           the same of the paper's tables
+    measured(...), printed(...)               whether there are such rows, here and in the paper
+
+`shown` is a column, too: the one word for protocol and gradient. Filters make a text of a share:
+`|percent` gives "91.5 %", `|points` of a difference "+3.2 points".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from IPython.display import Markdown
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from advlib.papers import paper_files, paper_rows
+from advlib.protocols import with_shown
+from advlib.records import Run, check_columns, select
+from advlib.tables import reader_name
+
+FILE = "findings.md"
+
+
+def findings(run: Run, **values: Any) -> Markdown:
+    """The study's findings in this run, to be shown as a notebook's output.
+
+    `values` are further names for the template.
+    """
+    return Markdown(filled(run.study, run.rows, {**run.parameters, **values}))
+
+
+def filled(study: str, rows: pd.DataFrame, values: Mapping[str, Any]) -> str:
+    """The study's findings, Markdown, with the figures of these rows and of the paper's tables.
+
+    Raises:
+        ValueError: a name, a column or a value that there is none of; the message names it.
+    """
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "points": points, "name": reader_name}
+    here, paper = with_shown(rows), paper_rows(study)
+    environment.globals = {
+        "here": lambda **wanted: _mean(here, wanted),
+        "paper": lambda **wanted: _mean(paper, wanted),
+        "measured": lambda **wanted: _there(here, wanted),
+        "printed": lambda **wanted: _there(paper, wanted),
+    }
+    try:
+        return environment.from_string(paper_files(study)[FILE]).render(values).strip()
+    except (TemplateError, TypeError) as error:
+        raise ValueError(f"{study}/{FILE}: {error}") from error
+
+
+def percent(share: float) -> str:
+    """0.9153 as "91.5 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares, -0.031, as "-3.1 points"."""
+    return f"{100 * difference:+.1f} points"
+
+
+def _mean(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> float:
+    found = select(rows, **wanted)
+    if found.empty:
+        raise ValueError(f"rows: none has all of {dict(wanted)}")
+    return float(found["value"].mean())
+
+
+def _there(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> bool:
+    """Whether any row has these values; a column that there is none of raises ValueError."""
+    check_columns(rows, list(wanted), some=False)
+    for column, value in wanted.items():
+        rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
+    return not rows.empty
