@@ -16,37 +16,41 @@ class Word(NamedTuple):
     """A word of the registry."""
 
     says: str  # a sentence for the reader
-    colour: str  # of its bars and lines; all differ in lightness, too
+    colour: str  # of its bars and lines; told apart by the colour-blind, too (tests/test_plots.py)
+    marker: str  # of its lines, as matplotlib names it
 
 
 PROTOCOLS = {
-    "clean": Word("No attack.", "#9aa5b1"),
-    "noise": Word("Each pixel is moved by eps, up or down at random.", "#c9b79c"),
-    "transfer": Word("The images are crafted on another network, trained apart.", "#d98880"),
-    "static": Word("The images are crafted on the undefended network.", "#e3a008"),
-    "white-box": Word("The images are crafted on the defended network itself.", "#1f4e79"),
+    "clean": Word("No attack.", "#b1bcab", "o"),
+    "noise": Word("Each pixel is moved by eps, up or down at random.", "#ddb26b", "P"),
+    "transfer": Word("The images are crafted on another network, trained apart.", "#c86cae", "^"),
+    "static": Word("The images are crafted on the undefended network.", "#f58216", "s"),
+    "white-box": Word("The images are crafted on the defended network itself.", "#292d55", "D"),
     "adaptive": Word(
-        "The images are crafted on the defended network with its trick undone.", "#2a9d9d"
+        "The images are crafted on the defended network with its trick undone.", "#04635e", "v"
     ),
 }
 GRADIENTS = {
-    "exact": Word("Scaled so that it cannot vanish where a network is sure.", "#1f4e79"),
+    "exact": Word("Scaled so that it cannot vanish where a network is sure.", "#292d55", "D"),
     "float32": Word(
         "As the framework's cross-entropy gives it: exactly 0 beyond a margin of about 100.",
-        "#8e6bb0",
+        "#8b52bf",
+        "<",
     ),
-    "clipped": Word("Through probabilities clipped as Keras clips them.", "#4f9d69"),
+    "clipped": Word("Through probabilities clipped as Keras clips them.", "#6c8854", ">"),
 }
 NONE = "none"  # in either column: the row is about no images, or no gradient was taken
 PAPER = "paper"  # what the paper reports
 
-# The words that tables and figures show, in their order, each with its colour.
-COLOURS = {
-    PAPER: "#c0392b",
-    **{name: PROTOCOLS[name].colour for name in ("clean", "noise", "transfer", "static")},
-    **{name: GRADIENTS[name].colour for name in ("float32", "clipped")},
-    **{name: PROTOCOLS[name].colour for name in ("white-box", "adaptive")},
+# The words that tables and figures show, in their order, each with its colour and marker.
+_SHOWN = {
+    PAPER: Word("What the paper reports.", "#9d1f0e", "X"),
+    **{name: PROTOCOLS[name] for name in ("clean", "noise", "transfer", "static")},
+    **{name: GRADIENTS[name] for name in ("float32", "clipped")},
+    **{name: PROTOCOLS[name] for name in ("white-box", "adaptive")},
 }
+COLOURS = {name: word.colour for name, word in _SHOWN.items()}
+MARKERS = {name: word.marker for name, word in _SHOWN.items()}
 ORDER = tuple(COLOURS)
 
 

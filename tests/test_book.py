@@ -120,7 +120,7 @@ def everything(folder=Path()):
     ("data", "says"),
     [
         ({"application/javascript": "alert(1)"}, "cell 2 shows application/javascript"),
-        ({"image/svg+xml": "<svg/>"}, "cell 2 shows image/svg+xml"),
+        ({"image/svg+xml": "<svg/>"}, "cell 2 shows an image/svg+xml with <svg>"),
         ({"image/png": "not a picture"}, "cell 2 has a damaged image/png"),
         (
             {"image/png": base64.b64encode(b"\x89PNG\r\n\x1a\n...").decode()},

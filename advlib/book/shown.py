@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import re
+from xml.parsers import expat
 
 import nh3
 from nbformat import NotebookNode
@@ -13,7 +14,8 @@ from PIL import Image
 
 LARGE_PICTURE = 100_000  # bytes; larger pictures become JPEG
 PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
-KINDS = ("text/plain", "text/html", "text/markdown", *PICTURES)
+DRAWING = "image/svg+xml"
+KINDS = ("text/plain", "text/html", "text/markdown", DRAWING, *PICTURES)
 TAGS = {
     "table", "caption", "thead", "tbody", "tr", "th", "td", "br", "small", "b", "i", "em", "strong",
     "p", "span", "div", "pre", "code",
@@ -24,17 +26,27 @@ ATTRIBUTES = {
     "th": {"rowspan", "colspan"},
     "td": {"rowspan", "colspan"},
 }
+# What drawings are made of: neither code nor what changes or loads anything.
+SVG = "http://www.w3.org/2000/svg"
+SHAPES = {
+    "svg", "g", "defs", "use", "symbol", "path", "rect", "circle", "ellipse", "line", "polyline",
+    "polygon", "text", "tspan", "title", "desc", "image", "style", "clipPath", "mask", "pattern",
+    "marker", "linearGradient", "radialGradient", "stop",
+}  # fmt: skip
+EMBEDDED = "data:image/png;base64,"
+# In CSS: another file's rules, a letter written as its number, and functions that load a file.
+LOADS = re.compile(r"@|\\|url\s*\((?!\s*['\"]?\s*#)|image(-set)?\s*\(|src\s*\(", re.I)
 
 
 def made_safe(notebook: NotebookNode) -> None:
     """Change the outputs in place into such as may be published.
 
     HTML keeps what tables are made of; in Markdown a tag is a text; a large picture that gains by
-    it becomes a JPEG.
+    it becomes a JPEG. A drawing is published as it is, if it holds shapes and texts only.
 
     Raises:
-        ValueError: an output of another kind, or a picture that cannot be read; the message says in
-            which cell.
+        ValueError: an output of another kind, a picture that cannot be read, or a drawing with more
+            than shapes in it; the message says in which cell.
     """
     for number, cell in enumerate(notebook.cells, 1):
         for output in cell.get("outputs", ()):
@@ -55,6 +67,8 @@ def _make_safe(output: NotebookNode) -> None:
         data["text/html"] = safe_html(data["text/html"])
     if "text/markdown" in data:
         data["text/markdown"] = safe_markdown(data["text/markdown"])
+    if DRAWING in data:
+        check_svg(data[DRAWING])
     for kind, format in PICTURES.items():
         if kind in data:
             _check_picture(data[kind], kind, format)
@@ -73,6 +87,53 @@ def safe_markdown(text: str) -> str:
     """The Markdown with every tag shown as a text. Links to code are none in Markdown-it, which the
     book is rendered with."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+
+
+def check_svg(text: str) -> None:
+    """Raise ValueError unless the text is an SVG of shapes and texts, which loads nothing.
+
+    It has no DOCTYPE (so no entities), no processing instructions, no elements but `SHAPES`, no
+    attributes that run code, and links only into itself or to a PNG that it holds.
+    """
+
+    def refuse(what: str) -> None:
+        raise ValueError(f"shows an {DRAWING} with {what}")
+
+    def element(name: str, attributes: dict[str, str]) -> None:
+        space, _, local = name.rpartition(" ")
+        if space != SVG or local not in SHAPES or not (open_ or local == "svg"):
+            refuse(f"<{local}>")
+        open_.append(local)
+        for key, value in attributes.items():
+            key = key.rpartition(" ")[2].lower()
+            if key.startswith("on") or key in ("base", "src"):
+                refuse(f"the attribute {key}")
+            if key == "href" and not value.startswith("#"):
+                if not (local == "image" and value.startswith(EMBEDDED)):
+                    refuse(f"a link to {value[:40]}")
+                _check_picture(value.removeprefix(EMBEDDED), "image/png", "PNG")
+            if LOADS.search(value) and key != "href":
+                refuse(f"{key}={value[:40]!r}")
+
+    def characters(rules: str) -> None:
+        if open_[-1] == "style":
+            styles.append(rules)
+
+    open_: list[str] = []
+    styles: list[str] = []
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = element
+    parser.EndElementHandler = lambda name: open_.pop()
+    parser.CharacterDataHandler = characters
+    parser.StartDoctypeDeclHandler = lambda *declared: refuse("a DOCTYPE")
+    parser.ProcessingInstructionHandler = lambda target, rest: refuse(f"<?{target}?>")
+    try:
+        parser.Parse(text.encode(), True)
+    except (expat.ExpatError, UnicodeError) as error:
+        raise ValueError(f"has a damaged {DRAWING} ({error})") from None
+    if LOADS.search("".join(styles)):
+        refuse("a style that loads a file")
 
 
 def check_png(content: bytes) -> None:

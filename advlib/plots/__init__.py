@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import seaborn as sns
 
 from advlib.plots.bars import accuracy_against_cost, costs, protocols
 from advlib.plots.curves import (
@@ -17,6 +16,7 @@ from advlib.plots.curves import (
     share_curves,
     training_curves,
 )
+from advlib.plots.look import palette, style
 from advlib.plots.pictures import (
     class_pairs,
     confusions,
@@ -30,14 +30,6 @@ from advlib.plots.pictures import (
 __all__ = [
     "accuracy_against", "accuracy_against_cost", "accuracy_against_eps", "accuracy_by_count",
     "class_pairs", "confusions", "costs", "errors_against_eps", "examples", "filter_counts",
-    "guesses", "histogram", "loss_curves", "masking", "protocol_curves", "protocols",
-    "share_curves", "style", "training_curves", "transfer",
+    "guesses", "histogram", "loss_curves", "masking", "palette", "plt",
+    "protocol_curves", "protocols", "share_curves", "style", "training_curves", "transfer",
 ]  # fmt: skip
-
-
-def style() -> None:
-    """Set the look of all figures: small files, readable on a page of 700 pixels."""
-    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.85)
-    plt.rcParams.update(
-        {"figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True}
-    )

@@ -2,51 +2,76 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
-from matplotlib.container import BarContainer
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from advlib.protocols import COLOURS, ORDER, with_shown
+from advlib.plots import look
+from advlib.plots.layout import (
+    ACCURACY,
+    columns_of,
+    grid,
+    label_outer,
+    legend,
+    percent_axis,
+    plain_numbers,
+    quantity,
+    title,
+    wrapped,
+)
+from advlib.plots.look import EDGE, PALETTE, SMALLEST, ZERO, Look
+from advlib.protocols import ORDER, with_shown
 from advlib.records import check_columns
 from advlib.tables import reader_name
 
+NAMES = 110  # points for the names at the left
+
 
 def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None) -> Figure:
-    """Accuracy of each defense as bars, one colour a protocol, a panel a network.
+    """Accuracy of each defense as bars, one colour and marker a protocol, a panel a network.
 
-    `by` is the column with the defense's label; whiskers span the seeds. More than four panels
-    stand in two lines.
+    `by` is the column with the defense's label; whiskers span the seeds. A marker ends each bar: it
+    is all of a bar of 0 %. Three panels stand in a line.
     """
     check_columns(rows, [by, "model", "value"])
-    models = list(rows["model"].unique())
-    lines = 1 if len(models) <= 4 else 2
-    height = lines * max(3.4, 1.2 + 0.22 * rows[by].nunique())
-    figure, axes = plt.subplots(
-        lines, -(-len(models) // lines), figsize=(7.5, height), sharey=True, squeeze=False
-    )
-    for axis in axes.flat[len(models) :]:
-        axis.set_axis_off()
     drawn = with_shown(rows)
-    drawn = drawn.assign(percent=drawn["value"] * 100)
-    for axis, model in zip(axes.flat, models, strict=False):
-        sns.barplot(
-            drawn[drawn["model"] == model], y=by, x="percent", hue="shown", ax=axis,
-            order=order, hue_order=[word for word in ORDER if word in set(drawn["shown"])],
-            palette=COLOURS, errorbar=("pi", 100), err_kws={"linewidth": 1},
-            legend=bool(model == models[0]), linewidth=1.5,
-        )  # fmt: skip
-        for bar in axis.patches:
-            bar.set_edgecolor(bar.get_facecolor())  # a line where nothing is left
-        axis.set(title=reader_name(model), xlabel="accuracy, %", ylabel="", xlim=(-1, 103))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    axes[0, 0].get_legend().remove()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, title="shown")
+    words = [word for word in ORDER if word in set(drawn["shown"])]
+    bars = list(order if order is not None else dict.fromkeys(rows[by]))
+    models = list(dict.fromkeys(rows["model"]))
+    height = max(2.2, 0.9 + len(bars) * (0.11 * len(words) + 0.09))
+    figure, axes = grid(len(models), height, sharex=True)
+    looks = {word: look.protocol(word) for word in words}
+    for axis, model in zip(axes, models, strict=True):
+        groups = drawn[drawn["model"] == model].groupby([by, "shown"], sort=False)["value"]
+        for (bar, word), values in groups:
+            if bar in bars:
+                thick = 0.84 / len(words)
+                place = bars.index(bar) + thick * (words.index(word) - (len(words) - 1) / 2)
+                _bar(axis, place, thick, values * 100, looks[word])
+        axis.axvline(0, color=ZERO, linewidth=0.8)
+        axis.set(xlim=(-5, 105), ylim=(len(bars) - 0.5, -0.5), xticks=range(0, 101, 25))
+        axis.set_yticks(range(len(bars)), [wrapped(reader_name(bar), NAMES) for bar in bars])
+        axis.grid(axis="y", visible=False)
+        title(axis, reader_name(model), columns_of(axes), taken=NAMES)
+    label_outer(axes, ACCURACY, "defense")
+    handles = {
+        word: (Patch(color=of.colour), Line2D([], [], linestyle="", **of.points()))
+        for word, of in looks.items()
+    }
+    legend(figure, handles, title="images shown")
     return figure
+
+
+def _bar(axis: Axes, place: float, thick: float, percent: pd.Series, look: Look) -> None:
+    """The mean as a bar that ends in a marker, with a whisker over the seeds."""
+    mean = percent.mean()
+    axis.barh(place, mean, thick, color=look.colour, linewidth=0)
+    axis.plot([percent.min(), percent.max()], [place, place], color=EDGE, linewidth=1)
+    axis.plot([mean], [place], **(look.points() | {"markersize": 4.5}), zorder=3)
 
 
 def accuracy_against_cost(rows: pd.DataFrame, *, x: str, label: str) -> Figure:
@@ -58,46 +83,40 @@ def accuracy_against_cost(rows: pd.DataFrame, *, x: str, label: str) -> Figure:
     rows = with_shown(rows)
     pairs = dict.fromkeys(rows[["attack", "shown"]].itertuples(index=False, name=None))
     panels = sorted(pairs, key=lambda pair: ORDER.index(pair[1]))
-    defenses = list(dict.fromkeys(rows["defense"]))
-    marks = dict(zip(defenses, itertools.cycle("oXsPD^v<>"), strict=False))
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(7.5, 3.9), sharex=True, sharey=True, squeeze=False
-    )
-    for axis, panel in zip(axes[0], panels, strict=True):
-        attack, word = panel
-        of_panel = rows["attack"].eq(attack) & rows["shown"].eq(word)
-        means = rows[of_panel].assign(percent=rows["value"] * 100)
-        means = means.groupby(["defense", x], sort=False)["percent"].mean().reset_index()
-        sns.scatterplot(
-            means, x=x, y="percent", hue="defense", style="defense", hue_order=defenses,
-            style_order=defenses, markers=marks, palette=sns.color_palette("husl", len(defenses)),
-            s=70, ax=axis, legend="full", edgecolor="#333333", alpha=0.9,
-        )  # fmt: skip
-        axis.set(
-            title=f"{reader_name(attack)}, {word}",
-            xlabel=label,
-            ylabel="accuracy, %",
-            ylim=(-4, 104),
-        )
-        handles, labels = axis.get_legend_handles_labels()
-        axis.get_legend().remove()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    looks = look.palette(rows["defense"])
+    figure, axes = grid(len(panels), 3, sharex=True)
+    for axis, (attack, word) in zip(axes, panels, strict=True):
+        here = rows[rows["attack"].eq(attack) & rows["shown"].eq(word)]
+        means = here.groupby(["defense", x], sort=False)["value"].mean() * 100
+        for defense, part in means.groupby(level=0, sort=False):
+            axis.plot(
+                part.index.get_level_values(x), part, linestyle="", label=reader_name(defense),
+                **(looks[defense].points() | {"markersize": 7}),
+            )  # fmt: skip
+        axis.margins(x=0.08)
+        axis.locator_params(axis="x", nbins=4)
+        title(axis, f"{reader_name(attack)}, {word}", columns_of(axes))
+    percent_axis(axes)
+    label_outer(axes, quantity(label), ACCURACY)
+    legend(figure)
     return figure
 
 
 def costs(timings: pd.DataFrame) -> Figure:
     """Time of a training step relative to the whole network's, beside the parameters trained."""
     check_columns(timings, ["model", "step time", "parameters trained"])
-    figure, axis = plt.subplots(figsize=(7.5, 2.6))
-    table = timings.melt("model", ["step time", "parameters trained"], value_name="percent")
-    table["model"] = table["model"].map(reader_name)
-    sns.barplot(
-        table, y="model", x="percent", hue="variable", ax=axis, palette=["#1f4e79", "#c3ccd6"]
-    )
-    axis.axvline(100, color="black", linewidth=1)
-    axis.set(xlabel="% of training the whole network", ylabel="", xlim=(0, 118))
-    for bars in axis.containers:
-        assert isinstance(bars, BarContainer)
-        axis.bar_label(bars, fmt="%.0f", padding=2, size=8)
-    axis.legend(title="", loc="upper left", bbox_to_anchor=(1, 1))
+    figure, (axis,) = grid(1, max(2.2, 1.3 + 0.5 * len(timings)))
+    for nth, what in enumerate(("step time", "parameters trained")):
+        places = [place + 0.4 * (nth - 0.5) for place in range(len(timings))]
+        bars = axis.barh(places, timings[what], 0.4, color=PALETTE[(1, 5)[nth]], label=what)
+        axis.bar_label(bars, fmt="%.0f", padding=3, size=SMALLEST)
+    axis.axvline(100, color=EDGE, linewidth=1, label="the whole network")
+    axis.axvline(0, color=ZERO, linewidth=0.8)
+    axis.set_yticks(range(len(timings)), [reader_name(model) for model in timings["model"]])
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    most = max(100.0, timings[["step time", "parameters trained"]].max().max())
+    axis.set(xlabel="of training the whole network, %", ylabel="network", xlim=(0, 1.12 * most))
+    plain_numbers(axis, "x")
+    legend(figure)
     return figure
