@@ -26,6 +26,7 @@ NAMES = {
     "torchvision:mobilenet_v2": "MobileNetV2", "torchvision:squeezenet1_0": "SqueezeNet 1.0",
     "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD", "jsma": "JSMA",
     "adversarial": "adversarial only", "benign+adversarial": "benign and adversarial",
+    "mnist": "MNIST", "cifar10": "CIFAR-10", "cats_vs_dogs": "cats against dogs",
 }  # fmt: skip
 HEADS = {
     "trained_on": "fine-tuned on", "mix": "images learned", "made_on": "crafted on",
@@ -43,7 +44,8 @@ def reader_name(key: str) -> str:
 def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with the names that a reader knows in place of the keys, for tables."""
     rows = rows.copy()
-    for column in rows.columns.intersection(["model", "attack", "trained_on", "mix", "defense"]):
+    keys = ["model", "attack", "trained_on", "mix", "defense", "dataset", "made_on"]
+    for column in rows.columns.intersection(keys):
         rows[column] = rows[column].map(reader_name)
     for column in rows.columns.intersection(["eps", "share"]):
         rows[column] = rows[column].map("{:g}".format, na_action="ignore")
