@@ -170,3 +170,34 @@ def test_a_word_that_a_run_need_not_measure_is_declared(claim):
     claim["claim"][0]["condition"][0]["rows"] = {"defense": "proposed"}
     claim["words"] = {"defense": ["proposed"]}
     assert claims.verdicts("any", rows(static=[0.9]))["verdict"].tolist() == ["not tested here"]
+
+
+FACT = """
+[[fact]]
+says = "the order is so"
+[[fact.condition]]
+rows = {{ defense = "dominant", shown = "{better}" }}
+than = {{ defense = "dominant", shown = "static" }}
+is = "at most"
+margin = -0.25
+"""
+
+
+@pytest.mark.parametrize(
+    ("better", "told"), [("white-box", "yes"), ("static", "no"), ("x", "open")]
+)
+def test_facts_tell_what_is_so(monkeypatch, better, told):
+    monkeypatch.setattr(
+        claims, "paper_files", lambda study: {"facts.toml": FACT.format(better=better)}
+    )
+    measured = rows(static=[0.9], white_box=[0.1])
+    first, line = claims.facts("any", measured).splitlines()
+    assert line == f"{told:<4} the order is so"
+    assert first.startswith("2 rows, about ")
+
+
+def test_the_first_line_of_the_facts_knows_the_rows_names_and_not_their_values(monkeypatch):
+    monkeypatch.setattr(claims, "paper_files", lambda study: {"facts.toml": "fact = []"})
+    told = claims.facts("any", rows(static=[0.9], white_box=[0.1]))
+    assert claims.facts("any", rows(white_box=[0.2], static=[0.3])) == told
+    assert claims.facts("any", rows(static=[0.9], adaptive=[0.1])) != told

@@ -1,3 +1,5 @@
+import re
+
 import pandas as pd
 import pytest
 from made_up import rows
@@ -80,3 +82,46 @@ def test_names_replace_keys_in_tables_only():
     named = tables.named(measured)
     assert (named["model"].item(), named["eps"].item()) == ("shallow", "0.1")
     assert measured["model"].item() == "shallow_cnn"
+
+
+def html(table):
+    return table._repr_html_()
+
+
+def test_numbers_stand_to_the_right_and_texts_to_the_left():
+    frame = pd.DataFrame({"model": ["base"], "value": ["88.1<br><small>3–5</small>"], "n": [7]})
+    shown = html(tables.table(frame, index=False))
+    assert re.findall(r'class="data row0 col\d (\w+)"', shown) == ["text", "number", "number"]
+    assert ">network<" in shown  # the column's name as people write it
+
+
+def test_a_long_table_is_folded_and_the_same_table_is_the_same_html():
+    short, long = (pd.DataFrame({"x": range(n)}) for n in (20, 21))
+    assert "<details>" not in html(tables.table(short))
+    folded = html(tables.table(long, caption="All of it"))
+    assert folded.startswith("<details><summary>All of it (21 rows)</summary>")
+    assert folded == html(tables.table(long, caption="All of it"))
+
+
+def test_what_is_missing_is_a_dash():
+    assert ">–<" in html(tables.table(pd.DataFrame({"x": [1.25, None]})))
+    assert ">1.2<" in html(tables.table(pd.DataFrame({"x": [1.25, None]})))
+
+
+def test_means_and_spread_show_the_same_figures():
+    measured = rows(static=[0.9, 0.8], white_box=[0.0, 0.1])
+    lines = html(tables.means(measured, by=["defense", "protocol"]))
+    wide = html(tables.spread(measured, index=["defense"], columns=["protocol"]))
+    for figure in ("85.0", "5.0"):
+        assert f">{figure}<" in lines
+        assert f">{figure}<br><small>" in wide
+    with pytest.raises(ValueError, match=r"^column: .*did you mean 'protocol'"):
+        tables.means(measured, by=["protocoll"])
+
+
+def test_reported_and_compared_show_the_papers_figure():
+    paper = rows(static=[0.99]).assign(model="base_cnn")
+    ours = rows(static=[0.9], white_box=[0.1]).assign(model="base_cnn")
+    assert ">99.0<" in html(tables.reported(paper, index=["defense"], columns=["model"]))
+    shown = html(tables.compared(ours, paper, index=["defense"], columns=["model"]))
+    assert [f for f in re.findall(r">([\d.]+)<", shown) if "." in f] == ["99.0", "90.0", "10.0"]

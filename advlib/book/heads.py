@@ -22,6 +22,7 @@ BANNER = """:::{warning}
 published pages are for, at the head of the contents.
 :::
 """
+ALL = "; 0 for all"  # how a comment says it
 DOWNLOADS = ("records.csv", "outcomes.safetensors", "provenance.json", "timings.csv")
 
 
@@ -52,8 +53,9 @@ def headed(page: Page) -> NotebookNode:
     made = store.provenance(page.run)
     first.source = _titled(first.source, data_of(made["parameters"]))
     changed = plan.source(page.origin) != plan.source(plan.studies()[page.study])
-    parts = [BANNER if page.quick else "", _box(page, made, changed), _table(page, made)]
-    head = nbformat.v4.new_markdown_cell("\n\n".join(filter(None, parts)), id="head-of-the-page")
+    parts = [BANNER if page.quick else "", _box(page, made, changed), _tables(page, made)]
+    text = "\n\n".join(filter(None, parts))
+    head = nbformat.v4.new_markdown_cell(f"::::{{div}} run-head\n{text}\n::::", id="run-head")
     notebook.cells.insert(1, head)
     return notebook
 
@@ -109,7 +111,7 @@ def comments(notebook: NotebookNode) -> dict[str, tuple[Any, str]]:
 def _titled(source: str, of: str) -> str:
     title, _, rest = source.partition("\n")
     name, colon, question = title.partition(":")
-    return f"{name} on {of}{colon}{question}\n{rest}"
+    return f"{name} on {safe_markdown(of)}{colon}{question}\n{rest}"
 
 
 def _after_title(source: str, text: str) -> str:
@@ -119,7 +121,9 @@ def _after_title(source: str, text: str) -> str:
 
 def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
     seeds = ", ".join(map(str, made["parameters"].get("seeds", ())))
-    sets = ", ".join(f"{data.title(name)} (`{mark}`)" for name, mark in made["data"].items())
+    sets = ", ".join(
+        f"{safe_markdown(data.title(name))} (`{mark}`)" for name, mark in made["data"].items()
+    )
     beside = page.notebook.with_suffix("").name
     links = [
         f"{{download}}`{name} <{beside}/{name}>`"
@@ -132,13 +136,14 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         if changed
         else ""
     )
+    threads = "1 thread" if made["threads"] == 1 else f"{made['threads']} threads"
     took = timedelta(seconds=round(made["seconds"]))
     up = "../" * (len(page.notebook.parts) - 1)
     rows = {
         "data": f"{sets}",
         "seeds": seeds,
         "made": f"{made['started'][:10]} at commit `{made['commit'] or 'unknown'}`, in {took} "
-        f"(h:mm:ss) on {made['device']}, {made['threads']} threads.{age}",
+        f"(h:mm:ss) on {safe_markdown(made['device'])}, {threads}.{age}",
         "downloads": ", ".join(links),
         "words": f"[protocols and verdicts]({up}book/protocols.md)",
     }
@@ -147,34 +152,40 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         rows["make it again"] = f"[how]({up}book/rerun.md), with"
     except ValueError:
         again = ""
-    told = "\n".join(f"**{name}**: {safe_markdown(text)}\\" for name, text in rows.items() if text)
+    told = "\n".join(f"**{name}**: {text}\\" for name, text in rows.items() if text)
     return f":::{{admonition}} This run\n:class: note\n{told.rstrip(chr(92))}\n{again}:::"
 
 
-def _table(page: Page, made: Mapping[str, Any]) -> str:
+def _tables(page: Page, made: Mapping[str, Any]) -> str:
     """The scale beside the paper's, and all parameters, folded."""
-    executed = nbformat.read(page.origin, as_version=4)
-    known, used = comments(executed), made["parameters"]
-    paper = _paper(page.study, used)
-    of_scale = [name for name in studies.settings_of(page.study, {}).scale if name in used]
-    scale = [
-        f"| {known[name][1] or name} | {_cell(used[name])} | {_cell(paper.get(name, '–'))} |"
-        for name in of_scale
-        if name in known
-    ]
+    known = comments(nbformat.read(page.origin, as_version=4))
+    used = {name: value for name, value in made["parameters"].items() if name in known}
+    paper = {name: default for name, (default, _) in known.items()} | _paper(page.study, used)
+    scale = [name for name in studies.settings_of(page.study, {}).scale if name in used]
+
+    def row(name: str, *values: Any) -> str:
+        said = known[name][1]
+        cells = ("all" if not v and ALL in said else _cell(v) for v in values)
+        return f"| {safe_markdown(said.replace(ALL, '')) or name} | {' | '.join(cells)} |"
+
+    of_scale = [row(name, used[name], paper[name]) for name in scale]
     rows = [
-        f"| `{name}` | {_cell(used[name])} | {_cell(paper.get(name, default))} "
-        f"| {_cell(default)} | {safe_markdown(said)} |"
-        for name, (default, said) in known.items()
-        if name in used
+        f"| `{name}` {row(name, value, paper[name], known[name][0])}"
+        for name, value in used.items()
     ]
-    above = "| scale | this run | the paper's profile |\n|:--|--:|--:|\n" + "\n".join(scale)
-    folded = (
-        ":::{dropdown} All parameters\n"
-        "| parameter | this run | paper's profile | quick default | what it is |\n"
-        "|:--|--:|--:|--:|:--|\n" + "\n".join(rows) + "\n:::"
+    folded = "\n".join(
+        [
+            ":::{dropdown} All parameters",
+            "| parameter | what it is | this run | paper's profile | quick default |",
+            "|:--|:--|--:|--:|--:|",
+            *rows,
+            ":::",
+        ]
     )
-    return f"{above}\n\n{folded}" if scale else folded
+    if not of_scale:
+        return folded
+    above = "| scale | this run | paper's profile |\n|:--|--:|--:|\n" + "\n".join(of_scale)
+    return f"{above}\n\n{folded}"
 
 
 def _paper(study: str, used: Mapping[str, Any]) -> dict[str, Any]:

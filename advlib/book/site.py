@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     sources = [Path(name) for name in SETTINGS]
     sources += [p for p in Path("book").rglob("*") if p.is_file() and PUBLISHED not in p.parents]
     copied = {source: source for source in sources}
+    copied[Path("book/_static/mathjax.js")] = _mathjax()
     for page in pages:
         beside = page.notebook.with_suffix("")
         for name in KEPT if page.run else ():
@@ -117,6 +119,13 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     status.parent.mkdir()
     status.write_text(_status(pages), encoding="utf-8")
     return links.contents(stage / "_toc.yml")
+
+
+def _mathjax() -> Path:
+    """MathJax in one file, so that equations need no network."""
+    package = importlib.metadata.distribution("sphinx-mathjax-offline")
+    (file,) = (file for file in package.files or () if file.name == "tex-svg-full.js")
+    return Path(str(package.locate_file(file)))
 
 
 def _status(pages: list[Page]) -> str:

@@ -44,7 +44,7 @@ class Settings(settings.Settings):
 
     study = "dominant_filters"
     scale = (
-        "dataset", "train_images", "attacked_images", "search_images", "models", "epochs",
+        "train_images", "attacked_images", "search_images", "models", "epochs",
         "tune_epochs", "control_epochs", "steps", "seeds",
     )  # fmt: skip
 

@@ -1,0 +1,94 @@
+"""The head of a study's page tells its run, and the command that makes it again."""
+
+import json
+import shlex
+
+import nbformat
+import pytest
+
+from advlib import cli
+from advlib.batch import store
+from advlib.batch.plan import plan, schema, studies
+from advlib.book import heads
+
+
+@pytest.fixture
+def page(repository):
+    """A quick page of the tiny study, with a run of other parameters."""
+    (job,) = plan()
+    run = store.folder(job)
+    run.mkdir(parents=True)
+    noted = {
+        "study": "tiny", "parameters": {"dataset": "digits", "eps": 0.3, "seeds": [0, 1]},
+        "data": {"digits": "0123abcd"}, "commit": "0123456789ab", "device": "a <b>CPU",
+        "threads": 1, "started": "2026-11-24T12:00:00", "seconds": 3671.2,
+    }  # fmt: skip
+    (run / "provenance.json").write_text(json.dumps(noted))
+    (run / "records.csv").write_text("value\n1\n")
+    notebook = nbformat.read(job.notebook, as_version=4)
+    title = nbformat.v4.new_markdown_cell("# The study: is it tiny?\n\nIt is.")
+    notebook.cells.insert(0, title)
+    nbformat.write(notebook, run / store.NOTEBOOK)
+    return heads.Page(job.notebook, run / store.NOTEBOOK, run, "tiny")
+
+
+def test_the_title_names_the_data(page):
+    first, head, *_ = heads.headed(page).cells
+    assert first.source.startswith("# The study on small digits: is it tiny?\n")
+    assert "smoke test" in head.source
+    published = page._replace(notebook=page.notebook.parent.parent / "book/studies/tiny.ipynb")
+    assert "smoke test" not in heads.headed(published).cells[1].source
+
+
+def test_the_box_tells_the_run(page):
+    head = heads.headed(page).cells[1].source
+    for told in (
+        "small digits (`0123abcd`)", "0, 1", "1:01:11", "commit `0123456789ab`", "CPU, 1 thread.",
+        "{download}`records.csv <tiny/records.csv>`", "a &lt;b>", "has changed since",
+    ):  # fmt: skip
+        assert told in head, told
+    assert "timings.csv" not in head  # the run has none
+
+
+def test_every_parameter_is_in_the_table_with_its_comment(page):
+    head = heads.headed(page).cells[1].source
+    assert "| `eps` | radius | 0.3 | 0.1 | 0.3 |" in head  # here, the paper's profile, quick
+    assert "| `seeds` | seeds | 0, 1 | 0 | 0 |" in head
+
+
+def test_the_raw_parameters_are_folded(page):
+    cell = next(c for c in heads.headed(page).cells if c.cell_type == "code")
+    assert set(cell.metadata["tags"]) == {"parameters", "hide-cell"}
+
+
+def test_a_notebook_without_a_run_keeps_its_title_and_has_the_banner(page):
+    first = heads.headed(page._replace(run=None)).cells[0].source
+    assert first.startswith("# The study: is it tiny?")
+    assert "smoke test" in first
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"eps": 0.1, "seeds": [3, 4]},
+        {"dataset": "folder:/a/my #1 folder"},
+        {},
+    ],
+)
+def test_the_command_makes_the_same_run(repository, parameters):
+    wanted = schema(studies()["tiny"]) | parameters
+    words = shlex.split(heads.command("tiny", wanted))
+    assert words[0] == "advlib"
+    asked = cli._parser().parse_args(words[1:])
+    given = dict(asked.given)
+    assert asked.studies == ["tiny"]
+    if "dataset" in parameters:
+        assert given["dataset"] == parameters["dataset"]
+    else:
+        (job,) = plan(asked.studies, given, profile=asked.profile)
+        assert job.parameters == wanted
+
+
+def test_parameters_that_the_study_no_longer_has_make_no_command(repository):
+    with pytest.raises(ValueError, match="tiny: has other parameters by now"):
+        heads.command("tiny", {"eps": 0.1})
