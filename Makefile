@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 BENCH := .venv-bench
 UV := uv==0.13.8
 
-.PHONY: book test lint bench bench-batch gpu store lock clean
+.PHONY: book test lint faults bench bench-batch gpu store lock clean
 
 book: $(VENV)/ready
 	$(BIN)/advlib run
 	$(BIN)/advlib book
 
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest --ignore tests/browser
+	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/faults
 	$(BIN)/advlib run
 	ADVLIB_RUN=$(CURDIR)/_build/nbval $(BIN)/python -m pytest --nbval-lax notebooks
 	$(BIN)/advlib book
@@ -24,6 +24,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# Would the notebooks' regression test notice a wrong attack, defense or label? Some minutes.
+faults: $(VENV)/ready
+	$(BIN)/python -m pytest tests/faults
 
 # Against torchattacks, foolbox and ART, which pin other versions: an environment of its own.
 bench: $(BENCH)/ready
