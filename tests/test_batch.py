@@ -203,6 +203,18 @@ def test_a_profile_of_several_documents_is_a_run_for_each(repository):
     assert planned(overrides={"eps": 0.3}) == [("digits", 0.3), ("mnist", 0.3), ("cifar10", 0.3)]
 
 
+def test_a_study_without_a_profile_is_left_out_unless_it_is_named(repository):
+    bare = repository / "notebooks/bare.ipynb"
+    bare.write_bytes((repository / "notebooks/tiny.ipynb").read_bytes())
+    assert [job.study for job in plan.plan()] == ["bare", "tiny"]
+    assert [job.study for job in plan.plan(profile="paper")] == ["tiny"]
+    with pytest.raises(ValueError, match=r"^profile: bare has none called 'paper'"):
+        plan.plan(["tiny", "bare"], profile="paper")
+    (repository / "notebooks/paper/tiny.yaml").unlink()
+    with pytest.raises(ValueError, match=r"^profile: no study has one called 'paper'"):
+        plan.plan(profile="paper")
+
+
 def test_a_dry_run_tells_and_does_nothing(repository, capfd):
     assert cli.main(["run", "--sweep", "eps=0.1,0.2", "--dry-run"]) == 0
     told = capfd.readouterr().out.splitlines()

@@ -43,7 +43,8 @@ def plan(
     sweep: Mapping[str, Sequence[Any]] | None = None,
     threads: int = 1,
 ) -> list[Job]:
-    """A job for each named study (all by default) and each combination of the swept values.
+    """A job for each named study and each combination of the swept values; unless any is named,
+    for all studies that have the profile.
 
     The `quick` profile is a notebook's defaults; another one is read from the YAML file
     PROFILE/STUDY.yaml beside the notebook, before `overrides` and `sweep`. A file of several
@@ -53,8 +54,9 @@ def plan(
     Each computes with so many `threads`, however many jobs run at a time. A text for a parameter
     that is no text is read as its settings read it.
 
-    Raises ValueError, before anything runs, for an unknown study, an unknown or impossible
-    parameter, one that is both set and swept, or more than `MOST` combinations.
+    Raises ValueError, before anything runs, for an unknown study, a named one without the profile,
+    an unknown or impossible parameter, one that is both set and swept, or more than `MOST`
+    combinations.
     """
     check_count("threads", threads)
     known = studies()
@@ -67,7 +69,7 @@ def plan(
     if (count := math.prod(map(len, sweep.values()))) > MOST:
         raise ValueError(f"sweep: must be at most {MOST:,} combinations, got {count:,}")
     jobs = {}
-    for name in names or known:
+    for name in names or with_profile(known, profile):
         study = _read(known[name])
         settings = profile_of(known[name], profile)
         for values in itertools.product(*sweep.values()):
@@ -107,11 +109,25 @@ def parse_sweep(text: str) -> dict[str, list[Any]]:
     return swept
 
 
+def with_profile(known: Mapping[str, Path], profile: str) -> list[str]:
+    """The studies that have the profile; raises ValueError if none has."""
+    found = [
+        name for name in known if profile == "quick" or _profile(known[name], profile).is_file()
+    ]
+    if not found:
+        raise ValueError(f"profile: no study has one called {profile!r}")
+    return found
+
+
+def _profile(notebook: Path, profile: str) -> Path:
+    return notebook.parent / profile / f"{notebook.stem}.yaml"
+
+
 def profile_of(notebook: Path, profile: str) -> list[dict[str, Any]]:
     """What a profile changes of the notebook's defaults, for each of its runs."""
     if profile == "quick":
         return [{}]
-    file = notebook.parent / profile / f"{notebook.stem}.yaml"
+    file = _profile(notebook, profile)
     if not file.is_file():
         raise ValueError(
             f"profile: {notebook.stem} has none called {profile!r} ({file} is missing)"

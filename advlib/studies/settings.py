@@ -29,6 +29,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     study: ClassVar[str] = ""
+    paper: ClassVar[bool] = True  # it re-runs a paper, and has that paper's profile
     scale: ClassVar[tuple[str, ...]] = ()  # the parameters that say how large a run is
 
     def check_data(self, heads: Mapping[str, data.Head]) -> None:
