@@ -147,7 +147,7 @@ def _of_subject(
             if protocol == "clean":
                 continue
             if protocol == "noise":
-                shown, how = _noisy(split, attack.eps or 0.0, seed or 0), "none"
+                shown, how = noisy(split, attack.eps or 0.0, seed or 0), "none"
             else:
                 source = getattr(subject, CRAFTED_ON[protocol])
                 if gradient == "clipped":
@@ -171,7 +171,7 @@ def _taking(gradient: str, attack: Attack) -> Attack:
     return attack.but(loss=float32_cross_entropy)
 
 
-def _noisy(split: Split, eps: float, seed: int) -> Split:
+def noisy(split: Split, eps: float, seed: int) -> Split:
     """Each pixel moved by `eps` up or down, at random."""
     images = pixels(split.images)
     dice = devices.generator(seed, images.device)
