@@ -213,12 +213,20 @@ def compared(
 
 
 def reported(
-    paper: pd.DataFrame, *, index: Sequence[str], columns: Sequence[str], caption: str = ""
+    paper: pd.DataFrame,
+    *,
+    index: Sequence[str],
+    columns: Sequence[str],
+    caption: str = "",
+    digits: int = 1,
 ) -> Table:
-    """The paper's own figures in percent, a line for each value of `index`."""
+    """The paper's own figures in percent, a line for each value of `index`; or ours alone.
+
+    What shares a cell is averaged; `digits` stand after the point.
+    """
     check_columns(paper, [*index, *columns, "value"])
     means = named(paper).groupby([*index, *columns], sort=False)["value"].mean().mul(100)
-    return table(means.unstack(list(columns)), caption=caption)
+    return table(means.unstack(list(columns)), caption=caption, digits=digits)
 
 
 def means(rows: pd.DataFrame, *, by: Sequence[str], caption: str = "") -> Table:
