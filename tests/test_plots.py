@@ -285,6 +285,7 @@ NEEDS = {
         ["defense", "eps", "value", "protocol"],
     ),
     "loss_curves": (lambda rows: plots.loss_curves({"steps": rows}), ["steps", "defense", "value"]),
+    "along_steps": (plots.along_steps, ["attack", "metric", "steps", "value"]),
 }  # fmt: skip
 EVERYTHING = ROWS.assign(
     epoch=1, accuracy=0.5, loss=1.0, images=50, n=50, units="pixel", metric="accuracy",
@@ -344,6 +345,12 @@ DRAWN = {
     "filter_counts": lambda: plots.filter_counts(
         {str(n): torch.ones(10, n, dtype=torch.int64) for n in (8, 128)}, CLASSES
     ),
+    "along_steps": lambda: plots.along_steps(
+        pd.concat([CURVES.assign(metric=of, steps=n, attack=attack) for of in ("loss", "accuracy")
+                   for attack, n in (("none", None), ("fgsm", None), ("pgd", 1), ("pgd", 20))])
+    ),
+    "landscape": lambda: plots.landscape(torch.rand(9, 9), torch.rand(9, 9) > 0.5, 0.1),
+    "landscape, all right": lambda: plots.landscape(torch.rand(9, 9), torch.ones(9, 9) > 0, 0.1),
     "histogram": lambda: plots.histogram(torch.arange(64), torch.tensor([3, 9]), "picks"),
     "examples": lambda: plots.examples(
         {"torchvision:mobilenet_v2": torch.rand(8, 3, 8, 8)},

@@ -16,6 +16,7 @@ from advlib.plots.curves import (
     share_curves,
     training_curves,
 )
+from advlib.plots.lessons import along_steps, landscape
 from advlib.plots.look import palette, style
 from advlib.plots.pictures import (
     class_pairs,
@@ -29,7 +30,7 @@ from advlib.plots.pictures import (
 
 __all__ = [
     "accuracy_against", "accuracy_against_cost", "accuracy_against_eps", "accuracy_by_count",
-    "class_pairs", "confusions", "costs", "errors_against_eps", "examples", "filter_counts",
-    "guesses", "histogram", "loss_curves", "masking", "palette", "plt",
-    "protocol_curves", "protocols", "share_curves", "style", "training_curves", "transfer",
+    "along_steps", "class_pairs", "confusions", "costs", "errors_against_eps", "examples",
+    "filter_counts", "guesses", "histogram", "landscape", "loss_curves", "masking", "palette",
+    "plt", "protocol_curves", "protocols", "share_curves", "style", "training_curves", "transfer",
 ]  # fmt: skip
