@@ -13,6 +13,36 @@ from advlib.checks import check_choice
 from advlib.data import Head
 from advlib.defenses.patch_augmentation import parse
 from advlib.studies import rules, settings
+from advlib.studies.patch_augmentation.findings import guessing_defenses, values
+from advlib.studies.patch_augmentation.paper import (
+    beside,
+    disorder,
+    minutes,
+    printed_twice,
+)
+from advlib.studies.patch_augmentation.rows import (
+    against_cost,
+    by_attack,
+    by_protocol,
+    compared,
+    curve,
+    for_claims,
+    front,
+    nearest,
+    on_strong,
+    tuned_longer,
+)
+from advlib.studies.patch_augmentation.steps import (
+    attack_settings,
+    each_operation,
+    gradients_at,
+    mean_loss,
+    passes,
+    strongest,
+    trained_elsewhere,
+    twice,
+    variants_of,
+)
 from advlib.studies.settings import (
     Count,
     CountOrNone,
@@ -31,6 +61,13 @@ from advlib.studies.settings import (
     checked,
 )
 
+__all__ = [
+    "OTHERS", "Settings", "against_cost", "attack_settings", "beside", "by_attack", "by_protocol",
+    "compared", "curve", "disorder", "each_operation", "for_claims", "front", "gradients_at",
+    "guessing_defenses", "mean_loss", "minutes", "nearest", "on_strong", "passes", "printed_twice",
+    "strongest", "trained_elsewhere", "tuned_longer", "twice", "values", "variants_of",
+]  # fmt: skip
+
 # Defenses that the study compares.
 OTHERS = (
     "FGSM-AT", "IFGSM-AT", "PGD-AT", "Fast AT", "Free AT", "AFT", "mixup", "manifold mixup",
@@ -45,6 +82,10 @@ class Settings(settings.Settings):
     """The parameters; units and quick defaults are in the notebook."""
 
     study = "patch_augmentation"
+    scale = (
+        "dataset", "train_images", "models", "weights", "epochs", "tune_epochs", "attack_steps",
+        "attacked_images", "autoattack_images", "compare_epochs", "train_steps", "seeds",
+    )  # fmt: skip
 
     dataset: DatasetName
     label: str

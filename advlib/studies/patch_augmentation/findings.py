@@ -1,0 +1,76 @@
+"""What findings.md is told beside a run's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from advlib.attacks import Attack
+from advlib.statistics import at_chance
+from advlib.studies.patch_augmentation.paper import Paper, minutes
+from advlib.studies.patch_augmentation.rows import nearest
+
+if TYPE_CHECKING:
+    from advlib.data import Dataset
+    from advlib.studies.patch_augmentation import Settings
+
+DATA = {"cifar10": "CIFAR-10", "fashion_mnist": "Fashion-MNIST", "imagenet": "ImageNet"}
+
+
+def values(
+    rows: pd.DataFrame,
+    settings: Settings,
+    paper: Paper,
+    strong: Attack,
+    *,
+    images: Dataset,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The names that findings.md uses beside the parameters and the rows.
+
+    Args:
+        strong: the PGD that the sentences are about.
+        images: the data; classes of attacked images that are in no training image are told.
+        seconds: of a training step, "plain" and "PGD-AT".
+    """
+    first = settings.models[0]
+    guessing = guessing_defenses(rows, len(images.classes))
+    summary, chance = nearest(rows[rows["table"] == paper.table], paper, settings.variants)
+    told = paper.main[paper.main["model"].eq(first) & paper.main["attack"].eq(strong.name)]
+    learned, shown = (
+        set(labels.tolist())
+        for labels in (images.train.labels, images.test.first(settings.attacked_images).labels)
+    )
+    dearer = seconds["PGD-AT"] / seconds["plain"]
+    both = settings.epochs + 2 * settings.tune_epochs
+    dataset = paper.main["dataset"].iloc[0]
+    return {
+        "first": first,
+        "table": paper.table,
+        "data": DATA[dataset],
+        "strong": strong.name,
+        "radius": strong.eps,
+        "told": dict(zip(told["defense"], told["value"], strict=True)),
+        "guessing": guessing,
+        "classes": len(images.classes),
+        "trained": [
+            name
+            for name in settings.others
+            if (name.endswith("AT") or name == "AFT") and name not in guessing
+        ],
+        "apart": not learned & shown,
+        "near": list(summary.index),
+        "figures": int(summary["figures"].iloc[0]),
+        "off": float(summary["root mean square"].iloc[0]),
+        "chance": chance,
+        "dearer": dearer,
+        "times": None if settings.weights[0] else dearer * settings.epochs / both,
+        "told_times": minutes(paper.all).loc[dataset]["ratio"].to_dict(),
+    }
+
+
+def guessing_defenses(rows: pd.DataFrame, classes: int) -> list[str]:
+    """The compared defenses whose network may as well be guessing on clean images."""
+    return at_chance(rows[rows["table"] == "5"], classes)
