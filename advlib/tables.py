@@ -24,6 +24,7 @@ NAMES = {
     "resnet101": "ResNet-101", "vgg16": "VGG-16", "torchvision:resnet101": "ResNet-101",
     "torchvision:alexnet": "AlexNet", "torchvision:regnet_y_400mf": "RegNetY-400MF",
     "torchvision:mobilenet_v2": "MobileNetV2", "torchvision:squeezenet1_0": "SqueezeNet 1.0",
+    "fgsm on the margin": "FGSM on the margin", "fgsm on the teacher": "FGSM on the teacher",
     "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD", "jsma": "JSMA",
     "adversarial": "adversarial only", "benign+adversarial": "benign and adversarial",
     "mnist": "MNIST", "cifar10": "CIFAR-10", "cats_vs_dogs": "cats against dogs",
