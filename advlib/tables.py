@@ -28,11 +28,13 @@ NAMES = {
     "fgsm": "FGSM", "ifgsm": "IFGSM", "pgd": "PGD", "jsma": "JSMA",
     "adversarial": "adversarial only", "benign+adversarial": "benign and adversarial",
     "mnist": "MNIST", "cifar10": "CIFAR-10", "cats_vs_dogs": "cats against dogs",
+    "fashion_mnist": "Fashion-MNIST", "imagenet": "ImageNet", "fmnist_conv": "Fashion-MNIST CNN",
+    "resnet": "ResNet", "wide_resnet": "Wide ResNet", "wide_resnet28_10": "Wide ResNet-28-10",
 }  # fmt: skip
 HEADS = {
     "trained_on": "fine-tuned on", "mix": "images learned", "made_on": "crafted on",
     "model": "network", "eps": "ε", "low": "from", "high": "to", "shown": "protocol",
-    "of": "",
+    "of": "", "dataset": "data",
 }  # fmt: skip
 UNFOLDED = 20  # rows; a longer table is folded
 
