@@ -42,13 +42,13 @@ GRADIENTS = {
 NONE = "none"  # in either column: the row is about no images, or no gradient was taken
 PAPER = "paper"  # what the paper reports
 
-# The words that tables and figures show, in their order, each with its colour and marker.
-_SHOWN = {
-    PAPER: Word("What the paper reports.", "#9d1f0e", "X"),
-    **{name: PROTOCOLS[name] for name in ("clean", "noise", "transfer", "static")},
-    **{name: GRADIENTS[name] for name in ("float32", "clipped")},
-    **{name: PROTOCOLS[name] for name in ("white-box", "adaptive")},
-}
+# The words that tables and figures show, in their order, each with its colour and marker: a white-box
+# attack whose gradient may vanish goes by the name of its gradient, and stands before it.
+_SHOWN = {PAPER: Word("What the paper reports.", "#9d1f0e", "X")}
+for _name, _word in PROTOCOLS.items():
+    if _name == "white-box":
+        _SHOWN |= {name: word for name, word in GRADIENTS.items() if name != "exact"}
+    _SHOWN[_name] = _word
 COLOURS = {name: word.colour for name, word in _SHOWN.items()}
 MARKERS = {name: word.marker for name, word in _SHOWN.items()}
 ORDER = tuple(COLOURS)

@@ -39,3 +39,8 @@ def test_a_word_that_the_registry_lacks_is_named():
         protocols.shown("white-box", "cliped")
     with pytest.raises(ValueError, match=r"^column: .*, got 'gradient'"):
         protocols.with_shown(pd.DataFrame({"protocol": ["static"]}))
+
+
+def test_every_protocol_and_gradient_has_its_place_in_tables_and_figures():
+    shown = {protocols.shown("white-box", gradient) for gradient in protocols.GRADIENTS}
+    assert set(protocols.ORDER) == {protocols.PAPER, *protocols.PROTOCOLS, *shown}
