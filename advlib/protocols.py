@@ -42,8 +42,8 @@ GRADIENTS = {
 NONE = "none"  # in either column: the row is about no images, or no gradient was taken
 PAPER = "paper"  # what the paper reports
 
-# The words that tables and figures show, in their order, each with its colour and marker: a white-box
-# attack whose gradient may vanish goes by the name of its gradient, and stands before it.
+# The words that tables and figures show, in their order, each with its colour and marker. A
+# white-box attack whose gradient may vanish goes by its gradient's name, and stands before it.
 _SHOWN = {PAPER: Word("What the paper reports.", "#9d1f0e", "X")}
 for _name, _word in PROTOCOLS.items():
     if _name == "white-box":
