@@ -1,4 +1,4 @@
-"""Paper 004: FGSM and patches on ImageNet networks, distillation."""
+"""The parameters of the study of paper 004, each with its type and bounds."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ class Settings(settings.Settings):
     """The parameters; units and quick defaults are in the notebook."""
 
     study = "distillation_and_patches"
+    scale = (
+        "dataset", "models", "epochs", "attacked_images", "patch_steps", "patch_batch",
+        "distilled_on", "distilled_images", "distilled_epochs", "curve_images",
+        "distilled_attacked", "steps", "seeds",
+    )  # fmt: skip
 
     dataset: DatasetName
     label: str
