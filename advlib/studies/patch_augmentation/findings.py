@@ -11,12 +11,11 @@ from advlib.attacks import Attack
 from advlib.statistics import at_chance
 from advlib.studies.patch_augmentation.paper import Paper, minutes
 from advlib.studies.patch_augmentation.rows import nearest
+from advlib.tables import reader_name
 
 if TYPE_CHECKING:
     from advlib.data import Dataset
     from advlib.studies.patch_augmentation import Settings
-
-DATA = {"cifar10": "CIFAR-10", "fashion_mnist": "Fashion-MNIST", "imagenet": "ImageNet"}
 
 
 def values(
@@ -45,11 +44,11 @@ def values(
     )
     dearer = seconds["PGD-AT"] / seconds["plain"]
     both = settings.epochs + 2 * settings.tune_epochs
-    dataset = paper.main["dataset"].iloc[0]
+    data = reader_name(paper.main["dataset"].iloc[0])
     return {
         "first": first,
         "table": paper.table,
-        "data": DATA[dataset],
+        "data": data,
         "strong": strong.name,
         "radius": strong.eps,
         "told": dict(zip(told["defense"], told["value"], strict=True)),
@@ -67,7 +66,7 @@ def values(
         "chance": chance,
         "dearer": dearer,
         "times": None if settings.weights[0] else dearer * settings.epochs / both,
-        "told_times": minutes(paper.all).loc[dataset]["ratio"].to_dict(),
+        "told_times": minutes(paper.all).loc[data]["ratio"].to_dict(),
     }
 
 
