@@ -1,4 +1,4 @@
-"""What findings.md is told beside a run's parameters."""
+"""What findings.md uses beside a run's parameters."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def values(
 
     Args:
         strong: the PGD that the sentences are about.
-        images: the data; classes of attacked images that are in no training image are told.
+        images: the data; whether it trains on the classes that are attacked is among the values.
         seconds: of a training step, "plain" and "PGD-AT".
     """
     first = settings.models[0]
     guessing = guessing_defenses(rows, len(images.classes))
     summary, chance = nearest(rows[rows["table"] == paper.table], paper, settings.variants)
-    told = paper.main[paper.main["model"].eq(first) & paper.main["attack"].eq(strong.name)]
+    reported = paper.main[paper.main["model"].eq(first) & paper.main["attack"].eq(strong.name)]
     learned, shown = (
         set(labels.tolist())
         for labels in (images.train.labels, images.test.first(settings.attacked_images).labels)
@@ -51,7 +51,7 @@ def values(
         "data": data,
         "strong": strong.name,
         "radius": strong.eps,
-        "told": dict(zip(told["defense"], told["value"], strict=True)),
+        "reported": dict(zip(reported["defense"], reported["value"], strict=True)),
         "guessing": guessing,
         "classes": len(images.classes),
         "trained": [
@@ -66,7 +66,7 @@ def values(
         "chance": chance,
         "dearer": dearer,
         "times": None if settings.weights[0] else dearer * settings.epochs / both,
-        "told_times": minutes(paper.all).loc[data]["ratio"].to_dict(),
+        "reported_times": minutes(paper.all).loc[data]["ratio"].to_dict(),
     }
 
 

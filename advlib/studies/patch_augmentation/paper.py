@@ -67,8 +67,8 @@ def printed_twice(rows: pd.DataFrame) -> pd.DataFrame:
 
 def minutes(rows: pd.DataFrame) -> pd.DataFrame:
     """The paper's Table 8: minutes of PGD training and of its own defense, and their ratio."""
-    told = tables.named(select(rows, table="8", metric="minutes"))
-    wide = told.set_index(["dataset", "model", "defense"])["value"].unstack(sort=False)
+    printed = tables.named(select(rows, table="8", metric="minutes"))
+    wide = printed.set_index(["dataset", "model", "defense"])["value"].unstack(sort=False)
     return wide.assign(ratio=wide["PGD-AT"] / wide["proposed"])
 
 
