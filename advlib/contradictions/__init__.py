@@ -15,6 +15,7 @@ where our own runs bear on it what it is `decided_by`, and the `figures` in ques
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import textwrap
@@ -48,7 +49,7 @@ def contradictions(study: str) -> pd.DataFrame:
         ValueError: a key, column, value or operation that there is none of; the message names
             the contradiction and those there are.
     """
-    figures = recomputed(study)
+    entries, figures = _entries(study), recomputed(study)
     told = {
         number: "; ".join(_told(figure) for figure in own.itertuples())
         for number, own in figures.groupby("id", sort=False)
@@ -60,7 +61,7 @@ def contradictions(study: str) -> pd.DataFrame:
             "reading": entry["reading"],
             "decided_by": entry.get("decided_by", ""),
         }
-        for entry in _entries(study)
+        for entry in entries
     ]
     return pd.DataFrame(table)
 
@@ -76,8 +77,9 @@ def recomputed(study: str) -> pd.DataFrame:
     `recomputed` is today's, in the form of `computed`, or of `printed` where that is empty;
     `agrees` says whether it is the same, to the digits that stand there.
     """
-    paper, table = paper_rows(study), []
-    for entry in _entries(study):
+    table: list[dict[str, Any]] = []
+    entries, paper = _entries(study), paper_rows(study)
+    for entry in entries:
         for figure in entry.get("figures", ()):
             try:
                 table.append({"id": entry["id"], **_beside(figure, paper)})
@@ -89,25 +91,27 @@ def recomputed(study: str) -> pd.DataFrame:
 
 
 def listing(table: pd.DataFrame, width: int | None = None) -> str:
-    """The contradictions' ids, titles and figures as columns of text, no line over `width`.
+    """The contradictions' ids, titles and figures as columns of text.
 
-    `width` is that of the terminal if it is not given.
+    `width` is that of a line, the terminal's if it is not given; below 60 it is 60.
     """
     width = max(width or shutil.get_terminal_size((100, 24)).columns, 60)
-    title = min(max(map(len, table["title"])), width // 3)
+    of_title = min(max(map(len, table["title"])), width // 3)
     lines = []
     for row in table.itertuples():
-        figures = [
-            line
-            for figure in (row.figures.split("; ") if row.figures else ["–"])
-            for line in textwrap.wrap(figure, width - title - 11, subsequent_indent="  ")
-        ]
-        titles = textwrap.wrap(row.title, title)
-        for place in range(max(len(figures), len(titles))):
-            number = row.id if place == 0 else ""
-            cells = [*titles[place : place + 1], ""][0], [*figures[place : place + 1], ""][0]
-            lines.append(f"{number:<7}  {cells[0]:<{title}}  {cells[1]}".rstrip())
+        titles = textwrap.wrap(row.title, of_title)
+        figures = _wrapped(row.figures or "–", width - of_title - 11)
+        cells = itertools.zip_longest([row.id], titles, figures, fillvalue="")
+        lines += [f"{a:<7}  {b:<{of_title}}  {c}".rstrip() for a, b, c in cells]
     return "\n".join(lines)
+
+
+def _wrapped(figures: str, width: int) -> list[str]:
+    """Each figure on lines of its own, a number together with its unit."""
+    lines = []
+    for figure in re.sub(r"(\d) (%|points)", "\\1\u00a0\\2", figures).split("; "):
+        lines += textwrap.wrap(figure, width, subsequent_indent="  ")
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _entries(study: str) -> list[dict[str, Any]]:
@@ -124,6 +128,8 @@ def _entries(study: str) -> list[dict[str, Any]]:
 
 def _told(figure: Any) -> str:
     """A row of `recomputed` as text."""
+    if figure.printed == figure.recomputed:
+        return f"{figure.label}: {figure.printed} as printed"
     printed = f"printed {figure.printed}, " if figure.printed else ""
     return f"{figure.label}: {printed}recomputed {figure.recomputed}"
 
