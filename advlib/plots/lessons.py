@@ -40,7 +40,6 @@ def landscape(losses: Tensor, lead: Tensor, eps: float) -> Figure:
     axis.set(
         xlabel="along the gradient's signs, pixel units", ylabel="along random signs, pixel units"
     )
-    axis.set_aspect("equal")
     legend(figure, handles)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from advlib.attacks import fgsm
 from advlib.data import Split, pixels
 from advlib.evaluation import noisy
-from advlib.predictions import correct, device_of, logits
+from advlib.predictions import device_of, logits
 
 
 def statistics(split: Split) -> dict[str, list[float]]:
@@ -27,14 +28,13 @@ def only(split: Split, number: int) -> Split:
     return Split(*(part[number : number + 1] for part in split))
 
 
-def surest_turned(network: nn.Module, split: Split, crafted: Split) -> int:
-    """The number of the image that the network was surest of and gets wrong when it is crafted.
+def most_fooled(network: nn.Module, split: Split, crafted: Split) -> int:
+    """The number of the image that the network is sure of, and most wrong about when it is crafted.
 
-    If there is none, that of the image that it was surest of.
+    Sure is a probability of at least 90 % for the label; if no image has that, it is the first.
     """
-    turned = correct(network, split) & ~correct(network, crafted)
-    doubt = _losses(network, split)
-    return int((doubt + 1e3 * ~turned).argmin())
+    sure = _losses(network, split) <= -math.log(0.9)
+    return int((_losses(network, crafted) * sure).argmax())
 
 
 def guesses(network: nn.Module, images: Tensor, classes: Sequence[str]) -> list[str]:
