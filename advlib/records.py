@@ -28,6 +28,7 @@ from torch import Tensor
 
 from advlib import devices
 from advlib.attacks.attack import Attack
+from advlib.cache import digest
 from advlib.checks import check_choice
 from advlib.data import Dataset, Split
 from advlib.evaluation import Subject, evaluate
@@ -100,7 +101,7 @@ class Run:
 
         `columns` are further ones of all rows; the others as for `evaluation.evaluate`.
         """
-        before = len(self._rows)
+        before, columns = len(self._rows), {"split": of_labels(split)} | columns
         outcomes = evaluate(subjects, split, attacks, protocols, gradient=gradient, seed=seed)
         for outcome in outcomes:
             self.add(table, "accuracy", outcome.right, **(outcome.columns | columns))
@@ -126,6 +127,14 @@ class Run:
     def table(self, *names: str) -> pd.DataFrame:
         """The rows of these tables; raises ValueError, naming those there are, for another one."""
         return select(self.rows, table=names)
+
+    @property
+    def outcomes(self) -> dict[int, np.ndarray]:
+        """What is kept image by image: boolean [n] by the row's number."""
+        return {
+            int(row): np.unpackbits(bits, count=self._rows[int(row)]["n"]).astype(bool)
+            for row, bits in self._outcomes.items()
+        }
 
     @property
     def timings(self) -> pd.DataFrame:
@@ -188,6 +197,12 @@ def outcomes(folder: Path, rows: pd.DataFrame) -> dict[int, np.ndarray]:
         int(row): np.unpackbits(bits, count=int(rows.loc[int(row), "n"])).astype(bool)
         for row, bits in kept.items()
     }
+
+
+def of_labels(split: Split) -> str:
+    """8 hex digits of a split's labels: rows that share them are about the same images, whatever
+    an attack made of these."""
+    return digest(split.labels.cpu())[:8]
 
 
 def select(rows: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
