@@ -84,6 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     build.set_defaults(command=_book)
 
+    claims = commands.add_parser("claims", help="list where the papers contradict themselves")
+    claims.add_argument("study", nargs="?", default="", metavar="STUDY", help="default: all five")
+    claims.add_argument(
+        "--contradictions", action="store_true", required=True,
+        help="each with the figures that the paper prints and those that its tables give",
+    )  # fmt: skip
+    claims.set_defaults(command=_claims)
+
     publish = commands.add_parser("publish", help="make a run a published page of the book")
     publish.add_argument("run", type=_path, metavar="RUN", help="a run's folder")
     publish.add_argument("--as", default="", dest="page", metavar="PAGE",
@@ -215,6 +223,15 @@ def _book(arguments: argparse.Namespace) -> int:
 
     index = book.build(runs=arguments.runs, allow_stale=arguments.allow_stale)
     print(f"The book is in {index}")
+    return 0
+
+
+def _claims(arguments: argparse.Namespace) -> int:
+    from advlib import contradictions
+
+    one = arguments.study
+    table = contradictions.contradictions(one) if one else contradictions.all_contradictions()
+    print(contradictions.listing(table))
     return 0
 
 

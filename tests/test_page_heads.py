@@ -10,6 +10,7 @@ from advlib import cli
 from advlib.batch import store
 from advlib.batch.plan import plan, schema, studies
 from advlib.book import heads
+from advlib.studies.settings import Settings
 
 
 @pytest.fixture
@@ -38,6 +39,20 @@ def test_the_title_names_the_data(page):
     assert "smoke test" in head.source
     published = page._replace(notebook=page.notebook.parent.parent / "book/studies/tiny.ipynb")
     assert "smoke test" not in heads.headed(published).cells[1].source
+
+
+def test_a_study_of_no_paper_is_no_smoke_test_and_has_no_paper_beside_it(page, monkeypatch):
+    class Own(Settings):
+        paper = False
+        scale = ("eps",)
+
+    monkeypatch.setattr(heads.studies, "settings_of", lambda study, defaults: Own)
+    head = heads.headed(page).cells[1].source
+    assert "smoke test" not in head
+    assert "paper" not in head
+    assert "| scale | this run |\n|:--|--:|\n| radius | 0.3 |" in head
+    assert "| `eps` | radius | 0.3 | 0.3 |" in head
+    assert "smoke test" not in heads.headed(page._replace(run=None)).cells[0].source
 
 
 def test_the_box_tells_the_run(page):

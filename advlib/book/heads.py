@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,13 +47,15 @@ def headed(page: Page) -> NotebookNode:
         if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ())):
             cell.metadata["tags"] = [*cell.metadata["tags"], "hide-cell"]
     first = notebook.cells[0]
+    of_paper = studies.settings_of(page.study, {}).paper
+    banner = BANNER if page.quick and of_paper else ""
     if page.run is None:
-        first.source = _after_title(first.source, BANNER)
+        first.source = _after_title(first.source, banner)
         return notebook
     made = store.provenance(page.run)
     first.source = _titled(first.source, data_of(made["parameters"]))
     changed = plan.source(page.origin) != plan.source(plan.studies()[page.study])
-    parts = [BANNER if page.quick else "", _box(page, made, changed), _tables(page, made)]
+    parts = [banner, _box(page, made, changed), _tables(page, made)]
     text = "\n\n".join(filter(None, parts))
     head = nbformat.v4.new_markdown_cell(f"::::{{div}} run-head\n{text}\n::::", id="run-head")
     notebook.cells.insert(1, head)
@@ -157,35 +159,35 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
 
 
 def _tables(page: Page, made: Mapping[str, Any]) -> str:
-    """The scale beside the paper's, and all parameters, folded."""
+    """The scale beside the paper's, if there is a paper, and all parameters, folded."""
     known = comments(nbformat.read(page.origin, as_version=4))
     used = {name: value for name, value in made["parameters"].items() if name in known}
-    paper = {name: default for name, (default, _) in known.items()} | _paper(page.study, used)
-    scale = [name for name in studies.settings_of(page.study, {}).scale if name in used]
+    default = {name: value for name, (value, _) in known.items()}
+    settings = studies.settings_of(page.study, {})
+    scale = [name for name in settings.scale if name in used]
+    columns = {"this run": used}
+    if settings.paper:
+        columns["paper's profile"] = default | _paper(page.study, used)
 
     def row(name: str, *values: Any) -> str:
         said = known[name][1]
         cells = ("all" if not v and ALL in said else _cell(v) for v in values)
         return f"| {safe_markdown(said.replace(ALL, '')) or name} | {' | '.join(cells)} |"
 
-    of_scale = [row(name, used[name], paper[name]) for name in scale]
-    rows = [
-        f"| `{name}` {row(name, value, paper[name], known[name][0])}"
-        for name, value in used.items()
-    ]
-    folded = "\n".join(
-        [
-            ":::{dropdown} All parameters",
-            "| parameter | what it is | this run | paper's profile | quick default |",
-            "|:--|:--|--:|--:|--:|",
-            *rows,
-            ":::",
-        ]
-    )
-    if not of_scale:
-        return folded
-    above = "| scale | this run | paper's profile |\n|:--|--:|--:|\n" + "\n".join(of_scale)
-    return f"{above}\n\n{folded}"
+    of_scale = [row(name, *(of[name] for of in columns.values())) for name in scale]
+    above = "\n".join([*_head("scale", columns=columns), *of_scale]) if scale else ""
+    columns["quick default"] = default
+    rows = [f"| `{name}` {row(name, *(of[name] for of in columns.values()))}" for name in used]
+    heads = _head("parameter", "what it is", columns=columns)
+    folded = "\n".join([":::{dropdown} All parameters", *heads, *rows, ":::"])
+    return "\n\n".join(filter(None, [above, folded]))
+
+
+def _head(*texts: str, columns: Iterable[str]) -> list[str]:
+    """The head of a table in Markdown: columns of texts, then columns of values."""
+    values = list(columns)
+    sides = [":--"] * len(texts) + ["--:"] * len(values)
+    return [f"| {' | '.join([*texts, *values])} |", f"|{'|'.join(sides)}|"]
 
 
 def _paper(study: str, used: Mapping[str, Any]) -> dict[str, Any]:

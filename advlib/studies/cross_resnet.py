@@ -174,7 +174,7 @@ def averages(rows: pd.DataFrame, stated: pd.DataFrame) -> pd.DataFrame:
 
 
 def needed_eps(rows: pd.DataFrame, stated: pd.DataFrame) -> float | None:
-    """The radius at which undefended networks fall to the accuracy under FGSM that the paper states.
+    """The radius at which undefended networks fall to the accuracy that the paper states for FGSM.
 
     Between the radii measured it is interpolated. None where the paper states no accuracy, or one
     that no radius measured reaches.

@@ -1,4 +1,4 @@
-"""What findings.md is told beside a run's parameters."""
+"""What findings.md uses beside a run's parameters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from advlib.attacks import Attack
 from advlib.statistics import at_chance
 from advlib.studies.patch_augmentation.paper import Paper, minutes
 from advlib.studies.patch_augmentation.rows import nearest
+from advlib.tables import reader_name
 
 if TYPE_CHECKING:
     from advlib.data import Dataset
     from advlib.studies.patch_augmentation import Settings
-
-DATA = {"cifar10": "CIFAR-10", "fashion_mnist": "Fashion-MNIST", "imagenet": "ImageNet"}
 
 
 def values(
@@ -32,27 +31,27 @@ def values(
 
     Args:
         strong: the PGD that the sentences are about.
-        images: the data; classes of attacked images that are in no training image are told.
+        images: the data; whether it trains on the classes that are attacked is among the values.
         seconds: of a training step, "plain" and "PGD-AT".
     """
     first = settings.models[0]
     guessing = guessing_defenses(rows, len(images.classes))
     summary, chance = nearest(rows[rows["table"] == paper.table], paper, settings.variants)
-    told = paper.main[paper.main["model"].eq(first) & paper.main["attack"].eq(strong.name)]
+    reported = paper.main[paper.main["model"].eq(first) & paper.main["attack"].eq(strong.name)]
     learned, shown = (
         set(labels.tolist())
         for labels in (images.train.labels, images.test.first(settings.attacked_images).labels)
     )
     dearer = seconds["PGD-AT"] / seconds["plain"]
     both = settings.epochs + 2 * settings.tune_epochs
-    dataset = paper.main["dataset"].iloc[0]
+    data = reader_name(paper.main["dataset"].iloc[0])
     return {
         "first": first,
         "table": paper.table,
-        "data": DATA[dataset],
+        "data": data,
         "strong": strong.name,
         "radius": strong.eps,
-        "told": dict(zip(told["defense"], told["value"], strict=True)),
+        "reported": dict(zip(reported["defense"], reported["value"], strict=True)),
         "guessing": guessing,
         "classes": len(images.classes),
         "trained": [
@@ -67,7 +66,7 @@ def values(
         "chance": chance,
         "dearer": dearer,
         "times": None if settings.weights[0] else dearer * settings.epochs / both,
-        "told_times": minutes(paper.all).loc[dataset]["ratio"].to_dict(),
+        "reported_times": minutes(paper.all).loc[data]["ratio"].to_dict(),
     }
 
 

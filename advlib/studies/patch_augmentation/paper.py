@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from advlib import tables
 from advlib.attacks import Attack, named
 from advlib.papers import paper_rows
 from advlib.records import select
@@ -66,8 +67,8 @@ def printed_twice(rows: pd.DataFrame) -> pd.DataFrame:
 
 def minutes(rows: pd.DataFrame) -> pd.DataFrame:
     """The paper's Table 8: minutes of PGD training and of its own defense, and their ratio."""
-    told = select(rows, table="8", metric="minutes")
-    wide = told.set_index(["dataset", "model", "defense"])["value"].unstack(sort=False)
+    printed = tables.named(select(rows, table="8", metric="minutes"))
+    wide = printed.set_index(["dataset", "model", "defense"])["value"].unstack(sort=False)
     return wide.assign(ratio=wide["PGD-AT"] / wide["proposed"])
 
 

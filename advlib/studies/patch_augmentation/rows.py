@@ -112,9 +112,9 @@ def front(
     first, three = settings.models[0], _three(settings)
     rows = select(rows, table=paper.table, model=first, defense=three, metric="accuracy")
     rows = rows[rows["attack"] != "none"]
-    told = paper.main[paper.main["model"].eq(first) & paper.main["attack"].ne("none")]
-    told = told[told["defense"].isin(three)]
-    table = tables.beside(tables.named(rows), told, index=["attack", "defense"], columns=[])
+    printed = paper.main[paper.main["model"].eq(first) & paper.main["attack"].ne("none")]
+    printed = printed[printed["defense"].isin(three)]
+    table = tables.beside(tables.named(rows), printed, index=["attack", "defense"], columns=[])
     return table.reset_index(), by_attack(rows)
 
 

@@ -81,26 +81,23 @@ def variants_of(split: Split, variants: Sequence[str], count: int = 6) -> Pictur
 
 
 def gradients_at(margins: Sequence[float]) -> pd.DataFrame:
-    """The cross-entropy's gradient at a two-class network's first logit, label first.
+    """The gradient at a network of two classes, by the margin of the label over the other class.
 
-    A line a margin: the probability of the label, and the gradient through the logits, which is
-    never 0 (as the margin grows it is taken in float64), and through clipped probabilities.
+    A line a margin: the derivative of the cross-entropy by the other logit, taken through the
+    logits and through clipped probabilities.
     """
-    lines = []
+    label, lines = torch.zeros(1, dtype=torch.int64), []
     for margin in margins:
         scores = torch.tensor([[margin, 0.0]], requires_grad=True)
-        clipped = F.nll_loss(ClippedProbabilities(nn.Identity())(scores), torch.zeros(1).long())
-        (blind,) = torch.autograd.grad(clipped, scores)
-        exact = torch.tensor([[margin, 0.0]], dtype=torch.float64, requires_grad=True)
-        (seen,) = torch.autograd.grad(F.cross_entropy(exact, torch.zeros(1).long()), exact)
-        lines.append(
-            {
-                "margin": f"{margin:g}",
-                "probability of the other class": f"{-seen[0, 0]:.1e}",
-                "gradient, logits": f"{seen[0, 0]:.1e}",
-                "gradient, clipped": f"{blind[0, 0]:.1e}" if blind.any() else "0",
-            }
-        )
+        clipped = ClippedProbabilities(nn.Identity())(scores)
+        line = {"margin": f"{margin:g}"}
+        for through, loss in (
+            ("through logits", F.cross_entropy(scores, label)),
+            ("through clipped probabilities", F.nll_loss(clipped, label)),
+        ):
+            (gradient,) = torch.autograd.grad(loss, scores)
+            line[through] = f"{gradient[0, 1]:.1e}" if gradient.any() else "0"
+        lines.append(line)
     return pd.DataFrame(lines)
 
 
