@@ -40,7 +40,7 @@ COLUMNS = (
     "study", "table", "dataset", "model", "defense", "attack", "eps", "protocol", "gradient",
     "metric", "seed", "n", "value",
 )  # fmt: skip
-OUTCOMES = "outcomes.safetensors"
+RECORDS, OUTCOMES = "records.csv", "outcomes.safetensors"
 
 
 class Run:
@@ -148,7 +148,7 @@ class Run:
         default = os.environ.get("ADVLIB_RUN") or Path("results") / self.study
         folder = Path(folder or default)
         provenance = self.provenance()
-        tables = {"records.csv": self.rows, "timings.csv": self.timings}
+        tables = {RECORDS: self.rows, "timings.csv": self.timings}
         write_whole(folder / OUTCOMES, lambda part: save_file(self._outcomes, part))
         for name, rows in tables.items():
             write_whole(folder / name, functools.partial(rows.to_csv, index=False))
@@ -190,12 +190,26 @@ class Run:
         }
 
 
-def outcomes(folder: Path, rows: pd.DataFrame) -> dict[int, np.ndarray]:
-    """The kept outcomes of a run, boolean [n] by the number of their row in records.csv."""
-    kept = load_file(folder / OUTCOMES)
-    return {
+def read(folder: Path) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+    """A saved run's rows, and the outcomes behind some of them, boolean [n] by the row's number.
+
+    Rows that were saved when one column held protocol and gradient get today's two; runs of that
+    time kept no outcomes.
+    """
+    rows = pd.read_csv(
+        folder / RECORDS, dtype={"table": str}, keep_default_na=False, na_values=[""]
+    )
+    if "gradient" not in rows:
+        attacked = rows["attack"].ne(NONE) & ~rows["protocol"].isin([NONE, "noise"])
+        gradient = rows["protocol"].where(rows["protocol"].isin(GRADIENTS), "exact")
+        rows["gradient"] = gradient.where(attacked, NONE)
+        known = rows["protocol"].isin([*PROTOCOLS, NONE])
+        rows["protocol"] = rows["protocol"].where(known, "white-box")
+    if not (folder / OUTCOMES).is_file():
+        return rows, {}
+    return rows, {
         int(row): np.unpackbits(bits, count=int(rows.loc[int(row), "n"])).astype(bool)
-        for row, bits in kept.items()
+        for row, bits in load_file(folder / OUTCOMES).items()
     }
 
 
