@@ -96,7 +96,7 @@ def audit(
         figure, warned = (useless, None) if useless else check(case)
         rows.append((name, figure, rule, VERDICTS[warned]))
         if check is _randomised and warned:
-            useless = "the output is random: attack its mean over many passes"
+            useless = "no two passes agree: attack their mean"
         elif clean.sum() < FEW:
             useless = f"only {clean.sum()} images are right without an attack"
     return pd.DataFrame(rows, columns=["check", "figure", "rule", "verdict"])

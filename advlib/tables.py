@@ -262,7 +262,9 @@ def spread(
 
 
 def _head(name: Any) -> Any:
-    """A heading as people write it."""
+    """A heading as people write it; 10.0 is "10"."""
+    if isinstance(name, float):
+        return f"{name:g}"
     return HEADS.get(name, name) if isinstance(name, str) else name
 
 

@@ -13,6 +13,12 @@ from pretend import DEVICE, Machine
 from advlib import devices, studies
 
 SMALLEST = {
+    "primer": {
+        "size": 12, "train_images": 60, "test_images": 30, "attacked_images": 10, "epochs": 1,
+        "tune_epochs": 1, "control_epochs": 1, "linear_epochs": 1, "sizes": [8], "eps_curve": [0.1],
+        "steps": 2, "steps_curve": [1, 2], "train_steps": 1, "temperatures": [1.0, 1000.0],
+        "seeds": [0],
+    },
     "dominant_filters": {
         "size": 12, "train_images": 60, "test_images": 30, "attacked_images": 10,
         "search_images": 1, "models": ["base_cnn"], "epochs": 1, "tune_epochs": 1,

@@ -1,6 +1,7 @@
 import pytest
 
 from advlib.papers import paper_rows
+from advlib.records import COLUMNS
 
 
 def test_the_percentages_of_paper_000_come_out_of_its_tables():
@@ -34,6 +35,14 @@ def test_the_averages_of_paper_003_come_out_of_its_table():
     gain = clean.unstack("defense").eval("proposed - none")
     assert gain["mnist", "resnet18"] == pytest.approx(0.018, abs=5e-4)
     assert gain["cifar10", "resnet50"] < -0.03  # "was also increased", says the text
+
+
+def test_a_study_that_re_runs_no_paper_has_no_rows():
+    paper = paper_rows("primer")
+    assert paper.empty
+    assert list(paper.columns) == list(COLUMNS)
+    with pytest.raises(FileNotFoundError):
+        paper_rows("primmer")
 
 
 def test_paper_rows_are_whole():

@@ -349,8 +349,8 @@ DRAWN = {
         pd.concat([CURVES.assign(metric=of, steps=n, attack=attack) for of in ("loss", "accuracy")
                    for attack, n in (("none", None), ("fgsm", None), ("pgd", 1), ("pgd", 20))])
     ),
-    "landscape": lambda: plots.landscape(torch.rand(9, 9), torch.rand(9, 9) > 0.5, 0.1),
-    "landscape, all right": lambda: plots.landscape(torch.rand(9, 9), torch.ones(9, 9) > 0, 0.1),
+    "landscape": lambda: plots.landscape(torch.rand(9, 9), torch.rand(9, 9) - 0.5, 0.1),
+    "landscape, all right": lambda: plots.landscape(torch.rand(9, 9), torch.ones(9, 9), 0.1),
     "histogram": lambda: plots.histogram(torch.arange(64), torch.tensor([3, 9]), "picks"),
     "examples": lambda: plots.examples(
         {"torchvision:mobilenet_v2": torch.rand(8, 3, 8, 8)},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from advlib import book, data
+from advlib import book, data, studies
 from advlib.batch import plan, store
 from advlib.data import downloads
 
@@ -69,7 +69,9 @@ def test_every_profile_resolves(profile, monkeypatch):
     heads = {"imagenet": data.Head(40_000, 10_000, 1000, 3)}  # which the user puts there
     head = data.head
     monkeypatch.setattr(data, "head", lambda name: heads.get(name) or head(name))
-    assert plan.plan(profile=profile)
+    planned = {job.study for job in plan.plan(profile=profile)}
+    names = studies.names()
+    assert planned == {s for s in names if profile == "quick" or studies.settings_of(s, {}).paper}
 
 
 @pytest.mark.parametrize("name", downloads.DOWNLOADS)

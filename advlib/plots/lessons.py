@@ -17,19 +17,18 @@ from advlib.tables import reader_name
 LOSS = "loss (cross-entropy), nats"
 
 
-def landscape(losses: Tensor, right: Tensor, eps: float) -> Figure:
+def landscape(losses: Tensor, lead: Tensor, eps: float) -> Figure:
     """The loss around an image [P, P]: to the right FGSM's change, upwards random signs.
 
-    `right`, boolean [P, P], is where the guess is still right; a line parts it from the rest.
+    `lead` [P, P] is above 0 where the guess is right; a line parts these places from the others.
     """
     figure, (axis,) = grid(1, 3.6)
     places = np.linspace(-eps, eps, len(losses))
     filled = axis.contourf(places, places, losses.numpy(), levels=12, cmap=SCALE)
     figure.colorbar(filled, ax=axis, label=LOSS)
-    kinds = right.unique().tolist()
-    if len(kinds) == 2:
-        axis.contour(places, places, right.numpy(), levels=[0.5], colors="white", linewidths=4)
-        axis.contour(places, places, right.numpy(), levels=[0.5], colors=EDGE, linewidths=1.8)
+    if lead.min() < 0 < lead.max():
+        for colour, width in (("white", 4), (EDGE, 1.8)):
+            axis.contour(places, places, lead.numpy(), [0], colors=colour, linewidths=width)
     handles: dict[str, Line2D] = {}
     for label, x, marker in (("the image", 0, "o"), ("FGSM's image", eps, "D")):
         (handles[label],) = axis.plot(
@@ -41,7 +40,6 @@ def landscape(losses: Tensor, right: Tensor, eps: float) -> Figure:
     axis.set(
         xlabel="along the gradient's signs, pixel units", ylabel="along random signs, pixel units"
     )
-    axis.set_aspect("equal")
     legend(figure, handles)
     return figure
 

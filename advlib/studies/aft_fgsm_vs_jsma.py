@@ -120,14 +120,14 @@ def by_count(
     the network itself, on the first of them for each of `counts`."""
     crafted = craft(subject.network, split, attack, seed=subject.seed or 0)
     of = {"model": subject.model, "defense": subject.defense, "seed": subject.seed}
-    shown = {
-        "none": (split, {"protocol": "clean", "eps": None}),
-        attack.name: (crafted, {"protocol": "white-box", "eps": attack.eps}),
-    }
-    for name, (part, columns) in shown.items():
+    shown: tuple[tuple[Split, dict[str, Any]], ...] = (
+        (split, {"attack": "none", "protocol": "clean", "eps": None}),
+        (crafted, {"attack": attack.name, "protocol": "white-box", "eps": attack.eps}),
+    )
+    for part, how in shown:
         right = correct(subject.network, part)
         for count in counts:
-            columns = columns | of | {"attack": name, "sample": attack.name, "images": count}
+            columns = {**of, **how, "sample": attack.name, "images": count}
             run.add(table, "accuracy", right[:count], **columns)
 
 
@@ -167,28 +167,33 @@ def rates(images: int, batch: int) -> pd.DataFrame:
     steps = -(-images // batch)
     factors = [SCHEDULES["slow_fast"](step / steps) for step in range(steps)]
     named = {str(step): [factor] for step, factor in enumerate(factors, 1)}
-    return pd.DataFrame(named, index=["rate / peak"]).rename_axis(columns="step")
+    return pd.DataFrame(named, index=["rate / peak"]).round(4).rename_axis(columns="step")
 
 
 def pictures(
     network: nn.Module, before: Split, after: Mapping[str, Split], classes: Sequence[str]
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-    """Images and captions for `plots.examples`: each image before and after the attacks, with the
-    network's guess, and below it what was changed, enlarged until the largest change is full."""
+    """Images and captions for `plots.examples`, a line an image: as it is and after each attack,
+    with the network's guess, and what the attack changed, enlarged (grey is no change)."""
     variants = {"original": before, **after}
-    guesses = {name: logits(network, part.images).argmax(1) for name, part in variants.items()}
-    shown, captions = {}, {}
+    guesses = {
+        name: [classes[guess] for guess in logits(network, part.images).argmax(1).tolist()]
+        for name, part in variants.items()
+    }
+    shown: dict[str, list[Tensor]] = {}
+    captions: dict[str, list[str]] = {}
     for nth, label in enumerate(before.labels.tolist()):
-        row = torch.stack([pixels(part.images[nth]).cpu() for part in variants.values()])
-        change = row - row[:1]
-        most = change.abs().flatten(1).amax(1).clamp(min=1e-9)
-        counts = change.flatten(1).ne(0).sum(1).tolist()
-        name, total = f"{nth + 1}: {classes[label]}", change[0].numel()
-        shown[name] = row
-        captions[name] = [f"{of}: {classes[guess[nth]]}" for of, guess in guesses.items()]
-        shown[f"change of {nth + 1}"] = 0.5 + change / (2 * most[:, None, None, None])
-        captions[f"change of {nth + 1}"] = ["", *(f"{n:,} of {total:,}" for n in counts[1:])]
-    return shown, captions
+        line = f"image {nth + 1}, class {classes[label]}"
+        start = pixels(before.images[nth]).cpu()
+        shown[line], captions[line] = [start], [f"original: {guesses['original'][nth]}"]
+        for name, part in after.items():
+            image = part.images[nth].cpu()
+            change = image - start
+            most = change.abs().max().clamp(min=1e-9)
+            shown[line] += [image, 0.5 + change / (2 * most)]
+            count = f"{int(change.ne(0).sum()):,} of {change.numel():,}"
+            captions[line] += [f"{name}: {guesses[name][nth]}", f"changed: {count}"]
+    return {line: torch.stack(images) for line, images in shown.items()}, captions
 
 
 def changes(before: Split, after: Mapping[str, Split]) -> pd.DataFrame:
@@ -207,12 +212,20 @@ def changes(before: Split, after: Mapping[str, Split]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def by_gamma(rows: pd.DataFrame, features: int) -> pd.DataFrame:
-    """What JSMA leaves of the base network at each gamma, and how many features it may change."""
+def by_gamma(rows: pd.DataFrame, paper: pd.DataFrame, features: int) -> pd.DataFrame:
+    """What JSMA leaves of the base network at each gamma, how many features it may change, and how
+    far that is from what it leaves of the paper's, in points."""
+    printed = select(paper, table="I", attack="jsma")["value"].mean()
     left = select(rows, defense="none", attack="jsma").groupby("gamma")["value"].mean()
     steps = [int(gamma * features / 2 + 1e-9) for gamma in left.index]  # as `jsma` counts them
-    lines = {"steps": steps, "features changed, at most": [2 * n for n in steps]}
-    return pd.DataFrame({"gamma": left.index.map("{:g}".format), **lines, "accuracy, %": left * 100})
+    lines = {
+        "gamma": left.index.map("{:g}".format),
+        "steps": steps,
+        "features changed, at most": [2 * count for count in steps],
+        "accuracy, %": 100 * left,
+        "above the paper's, points": 100 * (left - printed),
+    }
+    return pd.DataFrame(lines)
 
 
 def impossible(paper: pd.DataFrame, seeds: int) -> pd.DataFrame:
@@ -237,14 +250,14 @@ def impossible(paper: pd.DataFrame, seeds: int) -> pd.DataFrame:
                     "nearest above": 100 * (low + 1) / total,
                 }
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).round(3)
 
 
 def averages(rows: pd.DataFrame) -> pd.DataFrame:
     """Means over all columns of Tables I to III, in percent."""
     rows = labelled(select(rows, table=list(TABLES)))
     means = rows.groupby(["defense", "images for", "attack"], sort=False)["value"].mean()
-    return means.mul(100).unstack("attack")
+    return means.mul(100).round(3).unstack("attack")
 
 
 def text_figures(rows: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
