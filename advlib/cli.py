@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         help="where the papers contradict themselves, with the figures that they print and those "
         "that their tables give",
     )  # fmt: skip
+    claims.add_argument("--readme", action="store_true", help="put the counts into the README")
     claims.set_defaults(command=_claims)
 
     publish = commands.add_parser("publish", help="make a run a published page of the book")
@@ -240,6 +241,9 @@ def _claims(arguments: argparse.Namespace) -> int:
     if arguments.contradictions:
         print(contradictions.listing(contradictions.all_contradictions(studies)))
         return 0
+    if arguments.readme:
+        judged.fill_readme()
+        return 0
     found = judged.over_pages(judged.of_pages())
     print(judged.listing(found[found["study"].isin(studies)]))
     return 0
@@ -247,8 +251,10 @@ def _claims(arguments: argparse.Namespace) -> int:
 
 def _publish(arguments: argparse.Namespace) -> int:
     from advlib import book
+    from advlib.book import judged
 
     print(f"Published as {book.publish(arguments.run, arguments.page)}")
+    judged.fill_readme()
     return 0
 
 

@@ -131,12 +131,12 @@ class Evidence:
         lines = []
         for seed, of_seed in seen.groupby("seed", dropna=False):
             beside = other[other["seed"].isin([seed])] if seed == seed else other
-            groups = [self._images(of_seed), self._images(beside)]
-            if beside.empty or any(group is None for group in groups):
+            mine, theirs = self._images(of_seed), self._images(beside)
+            if mine is None or theirs is None:
                 return None
             if set(of_seed["split"]) != set(beside["split"]) or of_seed["split"].nunique() > 1:
                 return None
-            lines.append(groups[0] - groups[1])
+            lines.append(mine - theirs)
         if len({len(line) for line in lines}) > 1:
             return None
         return np.stack(lines)

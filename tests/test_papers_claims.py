@@ -105,3 +105,56 @@ def test_003_finds_the_larger_network_more_robust_only_under_both_attacks(
     told, why = verdict_on("cross_resnet", "003-C4a", pd.concat(rows, ignore_index=True))
     assert told == verdict
     assert reason in why
+
+
+def of_004_patches(**success):
+    """Rows of one patch by its side on one network: s32=0.2, ..."""
+    keys = {"table": "patches", "model": "torchvision:alexnet", "target": "piggy bank"}
+    keys |= {"metric": "top-1 success", "protocol": "white-box", "gradient": "exact", "n": 5000}
+    return pd.DataFrame([keys | {"patch": int(s[1:]), "value": v} for s, v in success.items()])
+
+
+def of_004(*figures):
+    """Rows of what attacks leave of a distilled network: (attack, gradient, value), ..."""
+    keys = {"table": "distillation", "defense": "distilled", "eps": 0.3, "metric": "accuracy"}
+    keys |= {"protocol": "white-box", "n": 10_000}
+    return pd.DataFrame(
+        [
+            keys | {"attack": attack, "gradient": gradient, "seed": seed, "value": value}
+            for attack, gradient, value in figures
+            for seed in range(3)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "rows", "verdict"),
+    [
+        # In proportion to the side, to the area; flattening, flat; hardly trained.
+        ("004-C17", of_004_patches(s32=0.45, s48=0.675, s64=0.9), "holds"),
+        ("004-C17", of_004_patches(s32=0.225, s48=0.506, s64=0.9), "holds"),
+        ("004-C17", of_004_patches(s32=0.2, s48=0.7, s64=0.9), "does not hold"),
+        ("004-C17", of_004_patches(s32=0.9, s48=0.9, s64=0.9), "does not hold"),
+        ("004-C17", of_004_patches(s32=0.01, s48=0.02, s64=0.1), "undecided"),
+        ("004-C15", of_004(("fgsm", "float32", 0.9), ("fgsm", "exact", 0.1)), "holds only"),
+        ("004-C15", of_004(("fgsm", "float32", 0.9), ("fgsm", "exact", 0.9)), "holds"),
+        # What a PGD whose gradient vanished leaves is no sign that the defense is complete.
+        (
+            "004-C18",
+            of_004(
+                ("pgd", "float32", 0.9), ("pgd", "exact", 0), ("fgsm on the margin", "exact", 0)
+            ),
+            "holds",
+        ),
+        (
+            "004-C18",
+            of_004(
+                ("pgd", "float32", 0), ("pgd", "exact", 0.9), ("fgsm on the margin", "exact", 0)
+            ),
+            "does not hold",
+        ),
+    ],
+)
+def test_rules_of_004(number, rows, verdict):
+    given, _ = verdict_on("distillation_and_patches", number, rows)
+    assert given == verdict or (verdict == "holds only" and given.startswith(verdict))

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from advlib import contradictions, records
+from advlib import contradictions, records, studies
 from advlib.batch import store
 from advlib.book.publishing import PUBLISHED, README
 from advlib.claims import FAILS, HOLDS, ONLY, UNDECIDED, UNTESTED, VERDICTS, verdicts
 from advlib.files import fill
 
 MARK = "verdicts"  # of the README's table of counts
+TITLES = {  # of the papers, by study
+    "aft_fgsm_vs_jsma": "Fine-tuning on FGSM or JSMA images (000)",
+    "patch_augmentation": "Fine-tuning on altered patches (001)",
+    "dominant_filters": "Dominant filters (002)",
+    "cross_resnet": "One ResNet's images for the others (003)",
+    "distillation_and_patches": "FGSM, patches and distillation (004)",
+}
 ICONS = {HOLDS: "✓", ONLY: "◐", FAILS: "✗", UNDECIDED: "?", UNTESTED: "–"}
 
 
@@ -23,8 +30,10 @@ def of_pages() -> pd.DataFrame:
     judged = []
     for page in sorted(PUBLISHED.glob("*.ipynb")):
         folder = page.with_suffix("")
-        study = store.provenance(folder)["study"]
+        made = store.provenance(folder)
+        study = made["study"]
         rows, outcomes = records.read(folder)
+        rows = studies.for_claims(study, rows, made["parameters"])
         judged.append(verdicts(study, rows, outcomes).assign(study=study, page=page.stem))
     if not judged:
         return pd.DataFrame(columns=["study", "page", "id", "claim", "verdict", "reason"])
@@ -39,9 +48,7 @@ def over_pages(judged: pd.DataFrame) -> pd.DataFrame:
     """
     lines = []
     for name, group in judged.groupby("id", sort=False):
-        found = set(group["verdict"])
-        order = (FAILS, ONLY, HOLDS, UNDECIDED, UNTESTED)
-        verdict = next(verdict for verdict in order if verdict in found)
+        verdict = _worst(group["verdict"])
         first = group.iloc[0]
         told = (
             f"{row.page}: {row.verdict}{'' if row.reason == '–' else f' ({row.reason})'}"
@@ -55,12 +62,18 @@ def over_pages(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts(table: pd.DataFrame) -> str:
-    """Markdown: how many claims of each paper have each verdict (`over_pages`)."""
+    """Markdown: how many numbered claims of each paper have each verdict (`over_pages`).
+
+    Our own controls, whose numbers begin with a K, are no claims of a paper.
+    """
+    table = table[table["id"].str.contains("-C")]
+    number = table["id"].str.rstrip("abcdefgh")  # 003-C3a to c are 003-C3 on three data sets
+    table = table.groupby(["study", number], sort=False)["verdict"].agg(_worst).reset_index()
     wide = table.groupby(["study", "verdict"]).size().unstack("verdict", fill_value=0)
     wide = wide.reindex(index=contradictions.STUDIES, columns=list(VERDICTS), fill_value=0)
     wide.loc["all"] = wide.sum()
     wide.insert(0, "claims", wide.sum(axis=1))
-    names = {study: study.replace("_", " ") for study in wide.index}
+    names = {study: TITLES.get(study, study) for study in wide.index}
     return wide.rename(index=names).rename_axis(index="paper", columns=None).to_markdown()
 
 
@@ -74,8 +87,9 @@ def claims_page(judged: pd.DataFrame) -> str:
         links = ", ".join(f"[{page}](studies/{page}.ipynb)" for page in pages)
         lines = own.assign(verdict=own["verdict"].map(lambda v: f"{ICONS[v]} {v}"))
         lines = lines[["id", "claim", "verdict", "pages"]].rename(columns={"pages": "why"})
-        title = study.replace("_", " ").capitalize()
-        parts.append(f"## {title}\n\nJudged by {links}.\n\n{lines.to_markdown(index=False)}")
+        parts.append(
+            f"## {TITLES[study]}\n\nJudged by {links}.\n\n{lines.to_markdown(index=False)}"
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -83,7 +97,7 @@ def contradictions_page() -> str:
     """Markdown: the papers' contradictions, each with its figures and our reading."""
     parts = []
     for study in contradictions.STUDIES:
-        parts.append(f"## {study.replace('_', ' ').capitalize()}")
+        parts.append(f"## {TITLES[study]}")
         for row in contradictions.contradictions(study).itertuples():
             figures = f"\n\n*{row.figures}*" if row.figures else ""
             said = f"{row.says} **But:** {row.but}{figures}"
@@ -111,12 +125,18 @@ def fill_readme() -> None:
         fill(README, MARK, counts(over_pages(of_pages())))
 
 
+def _worst(verdicts: pd.Series) -> str:
+    """Of several verdicts on one claim, the worst of those that decide it."""
+    found = set(verdicts)
+    return next(v for v in (FAILS, ONLY, HOLDS, UNDECIDED, UNTESTED) if v in found)
+
+
 def _by_number(column: pd.Series) -> pd.Series:
     """Claims in the order of their numbers: 002-C10 after 002-C9, controls last."""
     if column.name != "id":
         return column
-    parts = column.str.extract(r"(\d+)-([A-Z])(\d+)")
-    return parts[0] + parts[1] + parts[2].str.zfill(3)
+    parts = column.str.extract(r"(\d+)-([A-Z])(\d+)([a-z]?)")
+    return parts[0] + parts[1] + parts[2].str.zfill(3) + parts[3]
 
 
 def write(folder: Path) -> None:
