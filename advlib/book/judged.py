@@ -13,7 +13,9 @@ from advlib.batch import store
 from advlib.book.publishing import PUBLISHED, README
 from advlib.claims import FAILS, HOLDS, ONLY, UNDECIDED, UNTESTED, VERDICTS, verdicts
 from advlib.files import fill
+from advlib.papers import paper_files
 
+COLUMNS = ("study", "id", "claim", "where", "verdict")
 MARK = "verdicts"  # of the README's table of counts
 TITLES = {  # of the papers, by study
     "aft_fgsm_vs_jsma": "Fine-tuning on FGSM or JSMA images (000)",
@@ -32,11 +34,13 @@ def of_pages() -> pd.DataFrame:
         folder = page.with_suffix("")
         made = store.provenance(folder)
         study = made["study"]
+        if "claims.toml" not in paper_files(study):
+            continue
         rows, outcomes = records.read(folder)
         rows = studies.for_claims(study, rows, made["parameters"])
         judged.append(verdicts(study, rows, outcomes).assign(study=study, page=page.stem))
     if not judged:
-        return pd.DataFrame(columns=["study", "page", "id", "claim", "verdict", "reason"])
+        return pd.DataFrame(columns=[*COLUMNS, "page", "reason"])
     table = pd.concat(judged, ignore_index=True)
     return table.sort_values(["id", "page"], kind="stable", key=_by_number, ignore_index=True)
 
@@ -58,7 +62,7 @@ def over_pages(judged: pd.DataFrame) -> pd.DataFrame:
         pages = (first["reason"] if first["reason"] != "–" else "") if same else "; ".join(told)
         line = {"study": first["study"], "id": name, "claim": first["claim"]}
         lines.append(line | {"where": first["where"], "verdict": verdict, "pages": pages})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=[*COLUMNS, "pages"])
 
 
 def counts(table: pd.DataFrame) -> str:
