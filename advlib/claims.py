@@ -1,65 +1,169 @@
-"""What the papers claim, as data, and what a run's rows say of it."""
+"""What the papers claim, as data, and what a run says of it.
+
+`advlib/papers/STUDY/claims.toml` numbers the claims as our reading of the papers does. Verdicts:
+
+    holds            under the paper's own protocol and, if it is about robustness, `white-box`
+    holds only under the paper's protocol
+    does not hold    not under the paper's own
+    undecided        noise, too few seeds, a ceiling or floor, a reference that did not learn, a
+                     figure that a parameter was fitted to, no attack on the defended network
+    not tested here
+
+The last two always have their reason.
+"""
 
 from __future__ import annotations
 
-import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from advlib.cache import digest
 from advlib.checks import check_choice
+from advlib.evidence import MISSED, OPEN, Decision, Evidence
 from advlib.papers import paper_files, paper_rows
-from advlib.protocols import NONE, ORDER, with_shown
-from advlib.statistics import images_behind, interval
+from advlib.protocols import ORDER
 
 HOLDS = "holds"
 ONLY = "holds only under the paper's protocol"
 FAILS = "does not hold"
+UNDECIDED = "undecided"
 UNTESTED = "not tested here"
-VERDICTS = (HOLDS, ONLY, FAILS, UNTESTED)
-NOISE = ", within the noise"  # of a verdict that other seeds or images could turn
+VERDICTS = (HOLDS, ONLY, FAILS, UNDECIDED, UNTESTED)
+KEYS = (  # of a claim
+    "id", "says", "where", "about", "condition", "each", "learned", "fitted", "not_tested",
+)  # fmt: skip
+ABOUT = ("robustness", "attack", "accuracy", "cost", "network", "other")
 
 
 def claims(study: str) -> dict[str, Any]:
-    """claims.toml: the paper's own `protocol`, and each `claim`: what it says, where, and the
-    conditions that decide it."""
+    """claims.toml: the paper's own `protocol`, and each `claim`: what it says, where, what it is
+    about, and the conditions that decide it or why it is not tested."""
     return tomllib.loads(paper_files(study)["claims.toml"])
 
 
-def verdicts(study: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim: what is claimed, what was measured under each protocol, the verdict.
+def verdicts(
+    study: str, rows: pd.DataFrame, outcomes: Mapping[int, np.ndarray] | None = None
+) -> pd.DataFrame:
+    """One row a claim: what is claimed, what was measured under each protocol, verdict and reason.
 
-    A claim holds where each of its conditions does. A condition compares the mean of the rows
-    that it selects with a number, or with the mean of other rows plus a margin. Where the paper
-    itself measured under another protocol, `white-box` rows overrule its own: a claim that they do
-    not bear out "holds only under the paper's protocol". Where the 95 % interval of what decides
-    it includes the bound, the verdict ends in NOISE.
+    Where the paper itself measured under another protocol, `white-box` overrules its own. A claim
+    with `each` is judged for each value of that column, and holds where it holds for all.
+
+    Args:
+        rows: of a run, indexed by their number.
+        outcomes: which images were right, boolean [n] by the rows' number; differences are then
+            taken image by image.
+
+    Raises:
+        ValueError: a word in claims.toml that there is none of; the message names it.
     """
-    table, known = [], claims(study)
-    rows = with_shown(rows)
-    _check_words(study, known, rows)
+    known, evidence = claims(study), Evidence.of(rows, outcomes)
+    _check_words(study, known, evidence.rows)
+    own = known["protocol"]
+    protocols = list(dict.fromkeys(("static", own, "white-box")))
+    table = []
     for claim in known["claim"]:
-        protocols = dict.fromkeys(("static", known["protocol"], "white-box"))
-        outcomes = {p: _outcome(claim["condition"], rows, p) for p in protocols}
-        deciding = outcomes[known["protocol"]] or outcomes["white-box"]
-        against = [o for o in deciding if not o.ok]
-        overruling = [o for o in outcomes["white-box"] if not o.ok]
-        if not deciding:
-            verdict, sure = UNTESTED, True
-        elif against:
-            verdict, sure = FAILS, any(o.sure for o in against)
-        elif overruling:
-            verdict = ONLY
-            sure = all(o.sure for o in deciding) and any(o.sure for o in overruling)
-        else:
-            verdict, sure = HOLDS, all(o.sure for o in [*deciding, *outcomes["white-box"]])
-        said = {p: "; ".join(o.text for o in found) or "–" for p, found in outcomes.items()}
-        verdict += "" if sure else NOISE
-        table.append({"claim": claim["says"], "where": claim["where"], **said, "verdict": verdict})
+        cases = _cases(claim, evidence)
+        judged = {case: _judge(claim, of_case, own) for case, of_case in cases.items()}
+        verdict, reason = _over_cases(judged)
+        shown = {
+            protocol: "; ".join(
+                decision.text
+                for of_case in cases.values()
+                for decision in _decisions(claim, of_case, protocol)
+            ) or "–"
+            for protocol in protocols
+        }  # fmt: skip
+        line = {"id": claim["id"], "claim": claim["says"], "where": claim["where"]}
+        table.append(line | shown | {"verdict": verdict, "reason": reason or "–"})
     return pd.DataFrame(table)
+
+
+class _Judged(NamedTuple):
+    verdict: str
+    reason: str = ""
+
+
+def _cases(claim: Mapping[str, Any], evidence: Evidence) -> dict[str, Evidence]:
+    """The evidence by each value of the column that the claim is judged for one by one."""
+    column = claim.get("each")
+    if column is None or column not in evidence.rows:
+        return {"": evidence}
+    found: dict[str, Evidence] = {}
+    for condition in claim.get("condition", ()):
+        for value in evidence.select(condition["rows"])[column].dropna().unique():
+            own = evidence.rows[column].isin([value])
+            found[str(value)] = Evidence(evidence.rows[own], evidence.outcomes)
+    return found or {"": evidence}
+
+
+def _over_cases(judged: Mapping[str, _Judged]) -> tuple[str, str]:
+    """One verdict of several cases: what all have, or else what fails, with the names of all."""
+    verdicts = {case.verdict for case in judged.values()}
+    reasons = "; ".join(
+        f"{name}: {case.verdict}{f' ({case.reason})' if case.reason else ''}"
+        if name
+        else case.reason
+        for name, case in judged.items()
+        if len(verdicts) > 1 or case.reason
+    )
+    if len(verdicts) == 1:
+        return verdicts.pop(), reasons
+    for verdict in (FAILS, ONLY, UNDECIDED, UNTESTED):
+        if verdict in verdicts:
+            return verdict, reasons
+    raise AssertionError(verdicts)
+
+
+def _judge(claim: Mapping[str, Any], evidence: Evidence, own: str) -> _Judged:
+    """The verdict on one claim (or one case of it)."""
+    if "not_tested" in claim:
+        return _Judged(UNTESTED, claim["not_tested"])
+    for reference in claim.get("learned", ()):
+        rows = evidence.select(reference["rows"])
+        if not rows.empty and rows["value"].mean() < reference["number"]:
+            reached = f"{rows['value'].mean():.1%}"
+            return _Judged(UNDECIDED, f"a reference did not learn: {reached} on clean images")
+    decided, white = (_decisions(claim, evidence, protocol) for protocol in (own, "white-box"))
+    decided = decided or white
+    if not decided:
+        return _Judged(UNTESTED, "this run measured nothing that decides it")
+    if any(decision.state == MISSED for decision in decided):
+        return _Judged(FAILS)
+    open_ = [decision.reason for decision in decided if decision.state == OPEN]
+    if claim["about"] == "robustness":
+        if not white:
+            return _Judged(UNDECIDED, "no attack on the defended network was measured")
+        if not open_ and any(decision.state == MISSED for decision in white):
+            return _Judged(ONLY)
+        for decision in white:
+            if decision.state == OPEN and decision.reason not in open_:
+                open_.append(f"white-box: {decision.reason}")
+    if open_:
+        return _Judged(UNDECIDED, "; ".join(dict.fromkeys(open_)))
+    if "fitted" in claim:
+        return _Judged(UNDECIDED, claim["fitted"])
+    return _Judged(HOLDS)
+
+
+def _decisions(claim: Mapping[str, Any], evidence: Evidence, protocol: str) -> list[Decision]:
+    """What becomes of the claim's conditions under a protocol; [] if one has no rows.
+
+    A condition that names a `protocol`, one of `protocols.ORDER`, is tested under that one only.
+    """
+    found, of_protocol = [], evidence.under(protocol)
+    for condition in claim.get("condition", ()):
+        if condition.get("protocol", protocol) != protocol:
+            continue
+        decision = of_protocol.decide(condition)
+        if decision is None:
+            return []
+        found.append(decision)
+    return found
 
 
 def facts(study: str, rows: pd.DataFrame) -> str:
@@ -73,92 +177,14 @@ def facts(study: str, rows: pd.DataFrame) -> str:
         lambda value: f"{value:g}" if isinstance(value, float) else value
     )
     lines = [f"{len(rows)} rows, about {digest(sorted(map(str, named.to_dict('records'))))[:8]}"]
-    rows = with_shown(rows)
+    evidence = Evidence.of(rows)
     for fact in tomllib.loads(paper_files(study)["facts.toml"])["fact"]:
-        found = []
         for condition in fact["condition"]:
             _check_keys(condition)
-            found.append(_decided(condition, rows))
-        told = "open" if None in found else "yes" if all(o.ok for o in found if o) else "no"
+        met = [evidence.meets(condition) for condition in fact["condition"]]
+        told = "open" if None in met else "yes" if all(met) else "no"
         lines.append(f"{told:<4} {fact['says']}")
     return "\n".join(lines)
-
-
-class _Outcome(NamedTuple):
-    ok: bool
-    sure: bool  # the interval of the difference leaves the condition's bound out
-    text: str
-
-
-def _outcome(
-    conditions: Sequence[Mapping[str, Any]], rows: pd.DataFrame, protocol: str
-) -> list[_Outcome]:
-    """What becomes of each condition under a protocol; [] if one has no rows.
-
-    A condition that names a `protocol`, one of `protocols.ORDER`, is tested under that one only.
-    The interval of a difference of two means is Newcombe's, from the intervals of both.
-    """
-    found = []
-    for condition in conditions:
-        if condition.get("protocol", protocol) != protocol:
-            continue
-        outcome = _decided(condition, _of_protocol(rows, protocol))
-        if outcome is None:
-            return []
-        found.append(outcome)
-    return found
-
-
-def _decided(condition: Mapping[str, Any], rows: pd.DataFrame) -> _Outcome | None:
-    """What becomes of a condition among these rows; None if it has none."""
-    seen = _select(rows, condition["rows"])
-    other = _select(rows, condition["than"]) if "than" in condition else None
-    if seen.empty or (other is not None and other.empty):
-        return None
-    margin = condition.get("margin", 0.0)
-    value, low, high = _pooled(seen)
-    if other is None:
-        bound = least = most = float(condition["number"])
-    else:
-        bound, least, most = _pooled(other)
-    gap = value - bound - margin
-    below, above = (
-        math.hypot(value - low, most - bound),
-        math.hypot(high - value, bound - least),
-    )
-    spread = "" if low != low else f" ({low:.1%} to {high:.1%})"
-    slack = f" {100 * margin:+.0f} points" if margin else ""
-    return _Outcome(
-        ok=bool(gap >= 0 if condition["is"] == "at least" else gap <= 0),
-        sure=not gap - below < 0 < gap + above,
-        text=f"{value:.1%}{spread}, must be {condition['is']} {bound:.1%}{slack}",
-    )
-
-
-def _pooled(rows: pd.DataFrame) -> tuple[float, float, float]:
-    """The mean of rows of several figures, and its interval as low and high.
-
-    Rows of one seed rest on the same images (see `images_behind`). The seed with the fewest says
-    how many: a network that was measured once on 10,000 lends them to no other figure.
-    """
-    seeds = rows.groupby("seed", dropna=False)
-    counts = [images_behind(seed["n"].dropna()) for _, seed in seeds if seed["n"].notna().any()]
-    means = seeds["value"].mean().to_list()
-    return float(rows["value"].mean()), *interval(means, min(counts, default=math.nan))
-
-
-def _select(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows with these values. A mean over no images is no figure: its row is left out."""
-    for column, value in wanted.items():
-        if column not in rows:
-            return rows.iloc[:0]
-        rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
-    return rows[rows["value"].notna()]
-
-
-def _of_protocol(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """The rows taken under the protocol, or under one where there is none."""
-    return rows[rows["shown"].isin([protocol, "clean", NONE])]
 
 
 def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> None:
@@ -169,7 +195,8 @@ def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> No
     paper, own = paper_rows(study), known.get("words", {})
     check_choice("protocol", known["protocol"], ORDER)
     for claim in known["claim"]:
-        for condition in claim["condition"]:
+        _check_claim(claim)
+        for condition in claim.get("condition", ()):
             _check_keys(condition)
             check_choice("protocol", condition.get("protocol", ORDER[0]), ORDER)
             for column, value in (condition["rows"] | condition.get("than", {})).items():
@@ -182,6 +209,17 @@ def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> No
                         check_choice(column, word, sorted(w for w in words if isinstance(w, str)))
                     elif word not in words:
                         raise ValueError(f"{column}: must be one of {words}, got {word!r}")
+
+
+def _check_claim(claim: Mapping[str, Any]) -> None:
+    """Raise ValueError for a claim that says too little, too much or in other words."""
+    for key in claim:
+        check_choice("claim", key, KEYS)
+    for key in ("id", "says", "where", "about"):
+        check_choice("claim", key, claim)
+    check_choice("about", claim["about"], ABOUT)
+    if ("condition" in claim) == ("not_tested" in claim):
+        raise ValueError(f"claim: {claim['id']} must have either condition or not_tested")
 
 
 def _check_keys(condition: Mapping[str, Any]) -> None:

@@ -84,12 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     build.set_defaults(command=_book)
 
-    claims = commands.add_parser("claims", help="list where the papers contradict themselves")
+    claims = commands.add_parser(
+        "claims", help="list the papers' claims with the verdicts that the published pages give"
+    )
     claims.add_argument("study", nargs="?", default="", metavar="STUDY", help="default: all five")
     claims.add_argument(
-        "--contradictions", action="store_true", required=True,
-        help="each with the figures that the paper prints and those that its tables give",
+        "--contradictions", action="store_true",
+        help="where the papers contradict themselves, with the figures that they print and those "
+        "that their tables give",
     )  # fmt: skip
+    claims.add_argument("--readme", action="store_true", help="put the counts into the README")
     claims.set_defaults(command=_claims)
 
     publish = commands.add_parser("publish", help="make a run a published page of the book")
@@ -228,17 +232,29 @@ def _book(arguments: argparse.Namespace) -> int:
 
 def _claims(arguments: argparse.Namespace) -> int:
     from advlib import contradictions
+    from advlib.book import judged
+    from advlib.checks import check_choice
 
-    one = arguments.study
-    table = contradictions.contradictions(one) if one else contradictions.all_contradictions()
-    print(contradictions.listing(table))
+    studies = [arguments.study] if arguments.study else list(contradictions.STUDIES)
+    for study in studies:
+        check_choice("study", study, contradictions.STUDIES)
+    if arguments.contradictions:
+        print(contradictions.listing(contradictions.all_contradictions(studies)))
+        return 0
+    if arguments.readme:
+        judged.fill_readme()
+        return 0
+    found = judged.over_pages(judged.of_pages())
+    print(judged.listing(found[found["study"].isin(studies)]))
     return 0
 
 
 def _publish(arguments: argparse.Namespace) -> int:
     from advlib import book
+    from advlib.book import judged
 
     print(f"Published as {book.publish(arguments.run, arguments.page)}")
+    judged.fill_readme()
     return 0
 
 

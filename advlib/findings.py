@@ -20,12 +20,14 @@ from IPython.display import Markdown
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from advlib import claims
 from advlib.papers import paper_files, paper_rows
 from advlib.protocols import with_shown
 from advlib.records import Run, check_columns, select
-from advlib.tables import reader_name
+from advlib.tables import Table, reader_name, table
 
 FILE = "findings.md"
+SMOKE_TEST = "digits"  # the data set of quick runs
 
 
 def findings(run: Run, **values: Any) -> Markdown:
@@ -34,6 +36,19 @@ def findings(run: Run, **values: Any) -> Markdown:
     `values` are further names for the template.
     """
     return Markdown(filled(run.study, run.rows, {**run.parameters, **values}))
+
+
+def verdicts(run: Run, rows: pd.DataFrame | None = None) -> Table | Markdown:
+    """The verdicts on the paper's claims in this run, to be shown as a notebook's output.
+
+    `rows` are the run's with the names of claims.toml, where the study has others. A run on the
+    small digits is a smoke test and judges no paper.
+    """
+    rows = run.rows if rows is None else rows
+    if run.parameters["dataset"] == SMOKE_TEST:
+        return Markdown("This run is a smoke test on small digits. It judges no paper.")
+    judged = claims.verdicts(run.study, rows, run.outcomes)
+    return table(judged, small=True, index=False, caption="Claims and verdicts")
 
 
 def filled(study: str, rows: pd.DataFrame, values: Mapping[str, Any]) -> str:

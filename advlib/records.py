@@ -28,6 +28,7 @@ from torch import Tensor
 
 from advlib import devices
 from advlib.attacks.attack import Attack
+from advlib.cache import digest
 from advlib.checks import check_choice
 from advlib.data import Dataset, Split
 from advlib.evaluation import Subject, evaluate
@@ -39,7 +40,7 @@ COLUMNS = (
     "study", "table", "dataset", "model", "defense", "attack", "eps", "protocol", "gradient",
     "metric", "seed", "n", "value",
 )  # fmt: skip
-OUTCOMES = "outcomes.safetensors"
+RECORDS, OUTCOMES = "records.csv", "outcomes.safetensors"
 
 
 class Run:
@@ -100,7 +101,7 @@ class Run:
 
         `columns` are further ones of all rows; the others as for `evaluation.evaluate`.
         """
-        before = len(self._rows)
+        before, columns = len(self._rows), {"split": of_labels(split)} | columns
         outcomes = evaluate(subjects, split, attacks, protocols, gradient=gradient, seed=seed)
         for outcome in outcomes:
             self.add(table, "accuracy", outcome.right, **(outcome.columns | columns))
@@ -128,6 +129,14 @@ class Run:
         return select(self.rows, table=names)
 
     @property
+    def outcomes(self) -> dict[int, np.ndarray]:
+        """What is kept image by image: boolean [n] by the row's number."""
+        return {
+            int(row): np.unpackbits(bits, count=self._rows[int(row)]["n"]).astype(bool)
+            for row, bits in self._outcomes.items()
+        }
+
+    @property
     def timings(self) -> pd.DataFrame:
         return pd.DataFrame(self._timings)
 
@@ -139,7 +148,7 @@ class Run:
         default = os.environ.get("ADVLIB_RUN") or Path("results") / self.study
         folder = Path(folder or default)
         provenance = self.provenance()
-        tables = {"records.csv": self.rows, "timings.csv": self.timings}
+        tables = {RECORDS: self.rows, "timings.csv": self.timings}
         write_whole(folder / OUTCOMES, lambda part: save_file(self._outcomes, part))
         for name, rows in tables.items():
             write_whole(folder / name, functools.partial(rows.to_csv, index=False))
@@ -181,13 +190,33 @@ class Run:
         }
 
 
-def outcomes(folder: Path, rows: pd.DataFrame) -> dict[int, np.ndarray]:
-    """The kept outcomes of a run, boolean [n] by the number of their row in records.csv."""
-    kept = load_file(folder / OUTCOMES)
-    return {
+def read(folder: Path) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+    """A saved run's rows, and the outcomes behind some of them, boolean [n] by the row's number.
+
+    Rows that were saved when one column held protocol and gradient get today's two; runs of that
+    time kept no outcomes.
+    """
+    rows = pd.read_csv(
+        folder / RECORDS, dtype={"table": str}, keep_default_na=False, na_values=[""]
+    )
+    if "gradient" not in rows:
+        attacked = rows["attack"].ne(NONE) & ~rows["protocol"].isin([NONE, "noise"])
+        gradient = rows["protocol"].where(rows["protocol"].isin(GRADIENTS), "exact")
+        rows["gradient"] = gradient.where(attacked, NONE)
+        known = rows["protocol"].isin([*PROTOCOLS, NONE])
+        rows["protocol"] = rows["protocol"].where(known, "white-box")
+    if not (folder / OUTCOMES).is_file():
+        return rows, {}
+    return rows, {
         int(row): np.unpackbits(bits, count=int(rows.loc[int(row), "n"])).astype(bool)
-        for row, bits in kept.items()
+        for row, bits in load_file(folder / OUTCOMES).items()
     }
+
+
+def of_labels(split: Split) -> str:
+    """8 hex digits of a split's labels: rows that share them are about the same images, whatever
+    an attack made of these."""
+    return digest(split.labels.cpu())[:8]
 
 
 def select(rows: pd.DataFrame, **wanted: Any) -> pd.DataFrame:

@@ -56,6 +56,31 @@ def interval(values: Sequence[float], n: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def crossed(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean and interval of figures [S, n] that S seeds gave on the same n images: low, mean, high.
+
+    The figures are shares, 0 or 1 an image, or differences of two, -1 to 1: then the images are
+    their own control, as in McNemar's test. Seeds and images are crossed: what other seeds would
+    change is Student's t over the seeds' means, what other images would is the spread of the
+    images' means, and the half-widths add as squares. To the images two are added that say +1 and
+    -1 at half weight each and 0 at full weight (Agresti and Min 2005), so that 40 images without a
+    difference prove nothing about the next one. With one seed it is the images' part alone. Of
+    1,000 simulated studies without an effect about 5 % leave zero out, or fewer
+    (`tests/test_statistics.py`); a bootstrap over three seeds leaves it out far more often.
+    """
+    seeds, images = values.shape
+    by_seed, by_image = values.mean(1), values.mean(0)
+    count = images + 2
+    center = by_image.sum() / count
+    of_images = ((np.square(by_image).sum() + 1) / count - center**2) / count
+    width = scipy.stats.norm.ppf((1 + confidence) / 2) * np.sqrt(of_images)
+    if seeds > 1:
+        t = scipy.stats.t.ppf((1 + confidence) / 2, seeds - 1)
+        width = np.hypot(width, t * scipy.stats.sem(by_seed))
+    mean = float(values.mean())
+    return float(mean - width), mean, float(mean + width)
+
+
 def images_behind(counts: Sequence[float]) -> float:
     """How many images stand behind the mean of shares, taken on samples of these sizes.
 

@@ -1,149 +1,182 @@
+"""Rules on made-up outcomes where the right verdict is known."""
+
+import numpy as np
 import pandas as pd
 import pytest
-from made_up import rows
+from made_up import measured, rows
 
 from advlib import claims
-from advlib.papers import paper_rows
 
 PAPER = pd.DataFrame({"defense": ["dominant"], "metric": ["accuracy"]})
+DEFENDS = {"rows": {"defense": "dominant", "metric": "accuracy"}, "is": "at least"}
 
 
 @pytest.fixture
 def claim(monkeypatch):
-    condition = {
-        "rows": {"defense": "dominant", "metric": "accuracy"}, "is": "at least", "number": 0.9
+    """One claim: the defense leaves at least 90 %."""
+    made = {
+        "id": "000-C1", "says": "It defends.", "where": "Table 8", "about": "robustness",
+        "condition": [DEFENDS | {"number": 0.9}],
     }  # fmt: skip
-    known = {
-        "protocol": "static",
-        "claim": [{"says": "It defends.", "where": "Table 8", "condition": [condition]}],
-    }
-    monkeypatch.setattr(claims, "claims", lambda study: known)
+    monkeypatch.setattr(claims, "claims", lambda study: {"protocol": "static", "claim": [made]})
     monkeypatch.setattr(claims, "paper_rows", lambda study: PAPER)
-    return known
+    return made
+
+
+def judged(evidence, outcomes=None):
+    (line,) = claims.verdicts("any", evidence, outcomes).to_dict("records")
+    return line
+
+
+def three(**protocols):
+    """Rows of three seeds that agree, of 1,000 images each."""
+    return rows(**{name: 3 * [value] for name, value in protocols.items()}).assign(n=1000)
 
 
 @pytest.mark.parametrize(
-    ("measured", "verdict"),
+    ("evidence", "verdict"),
     [
-        (rows(static=[0.99], white_box=[0.99]), "holds"),
-        (rows(static=[0.99], white_box=[0.95]), "holds, within the noise"),
-        (
-            rows(static=[0.99], white_box=[0.85]),
-            "holds only under the paper's protocol, within the noise",
-        ),
-        (rows(static=[0.85], white_box=[0.1]), "does not hold, within the noise"),
-        (rows(static=[0.99], white_box=[0.1]), "holds only under the paper's protocol"),
-        (rows(static=[0.5], white_box=[0.1]), "does not hold"),
-        (rows(static=[0.99], white_box=[0.1]).assign(defense="other"), "not tested here"),
-        (rows(white_box=[0.99]), "holds"),
-        (rows(white_box=[0.1]), "does not hold"),
+        (three(static=0.99, white_box=0.99), "holds"),
+        (three(static=0.99, white_box=0.1), "holds only under the paper's protocol"),
+        (three(static=0.5, white_box=0.1), "does not hold"),
+        (three(static=0.5, white_box=0.99), "does not hold"),
+        (three(static=0.91, white_box=0.91), "undecided"),
+        (three(static=0.99, white_box=0.91), "undecided"),
+        (three(static=0.99), "undecided"),
+        (three(white_box=0.99), "holds"),
+        (three(white_box=0.1), "does not hold"),
+        (three(static=0.99, white_box=0.1).assign(defense="other"), "not tested here"),
+        (rows(static=[0.99], white_box=[0.99]), "undecided"),
     ],
 )
-def test_verdicts(claim, measured, verdict):
-    assert claims.verdicts("any", measured)["verdict"].tolist() == [verdict]
-    assert verdict.removesuffix(claims.NOISE) in claims.VERDICTS
+def test_verdicts(claim, evidence, verdict):
+    line = judged(evidence)
+    assert line["verdict"] == verdict
+    assert verdict in claims.VERDICTS
+    assert (line["reason"] != "–") == (verdict in ("undecided", "not tested here"))
 
 
-def test_autoattack_counts_as_white_box(claim):
-    measured = rows(white_box=[0.99]).assign(attack="AutoAttack")
-    assert claims.verdicts("any", measured)["verdict"].tolist() == ["holds"]
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        (three(static=0.99), "no attack on the defended network"),
+        (three(static=0.91, white_box=0.91), "other seeds or images could turn it"),
+        (rows(static=[0.99], white_box=[0.99]), "one seed; 3 are needed"),
+        (rows(static=[0.99, 0.99], white_box=[0.1, 0.1]), "two seeds; 3 are needed"),
+        (three(static=0.99).assign(defense="other"), "this run measured nothing that decides it"),
+    ],
+)
+def test_what_is_open_has_its_reason(claim, evidence, reason):
+    assert reason in judged(evidence)["reason"]
+
+
+def test_what_is_not_about_robustness_needs_no_attack(claim):
+    claim["about"] = "accuracy"
+    assert judged(three(clean=0.99))["verdict"] == "holds"
+    assert judged(three(clean=0.5))["verdict"] == "does not hold"
+
+
+def test_what_nothing_was_drawn_for_needs_no_seeds(claim):
+    claim["about"] = "network"
+    counted = rows(none=[0.95]).assign(seed=np.nan, n=np.nan)
+    assert judged(counted)["verdict"] == "holds"
+
+
+def than(margin, sign="at least"):
+    return [DEFENDS | {"is": sign, "than": {"defense": "none"}, "margin": margin}]
+
+
+def two(defended, undefended):
+    """Rows of a defended and an undefended network, white-box."""
+    other = three(white_box=undefended).assign(defense="none")
+    return pd.concat([three(white_box=defended), other], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("condition", "evidence", "verdict", "reason"),
+    [
+        (than(0.1), two(0.95, 0.95), "undecided", "ceiling: more than 100 %"),
+        (than(-0.1, "at most"), two(0.05, 0.05), "undecided", "floor: less than 0 %"),
+        (than(0.01, "at most"), two(0.0, 0.0), "undecided", "floor: both"),
+        (than(-0.02), two(0.0, 0.0), "undecided", "floor: both"),
+        (than(-0.02), two(1.0, 1.0), "undecided", "ceiling: both"),
+        (than(0.1), two(0.0, 0.0), "does not hold", "–"),
+        (than(0.1), two(0.5, 0.2), "holds", "–"),
+        (than(0.1), two(0.25, 0.2), "does not hold", "–"),
+        (than(-0.1), two(0.5, 0.5), "holds", "–"),
+    ],
+)
+def test_a_rule_that_could_not_come_out_otherwise_decides_nothing(
+    claim, condition, evidence, verdict, reason
+):
+    claim["condition"] = condition
+    line = judged(evidence)
+    assert line["verdict"] == verdict
+    assert reason in line["reason"]
+
+
+def test_a_reference_has_to_have_learned(claim):
+    defended, undefended = ({"defense": name, "attack": "pgd"} for name in ("dominant", "none"))
+    claim["condition"] = [{"rows": defended, "than": undefended, "is": "at least", "margin": 0.1}]
+    claim["learned"] = [{"rows": {"defense": "none", "attack": "none"}, "number": 0.5}]
+    evidence = two(0.5, 0.0).assign(attack="pgd")
+    for clean, verdict in ((0.1, "undecided"), (0.9, "holds")):
+        learned = three(clean=clean).assign(defense="none", attack="none")
+        line = judged(pd.concat([evidence, learned], ignore_index=True))
+        assert line["verdict"] == verdict
+        assert ("did not learn: 10.0%" in line["reason"]) == (verdict == "undecided")
+
+
+def test_each_network_is_judged_by_itself(claim):
+    claim["each"] = "model"
+    good, bad = three(static=0.99, white_box=0.99), three(static=0.5, white_box=0.1)
+    line = judged(pd.concat([good.assign(model="resnet18"), bad.assign(model="resnet50")]))
+    assert line["verdict"] == "does not hold"
+    assert line["reason"] == "resnet18: holds; resnet50: does not hold"
+    assert judged(good.assign(model="resnet18"))["verdict"] == "holds"
+
+
+def test_a_fitted_figure_bears_nothing_out(claim):
+    claim["fitted"] = "its rate was chosen so that this figure comes out"
+    assert judged(three(static=0.99, white_box=0.99))["verdict"] == "undecided"
+    assert "its rate was chosen" in judged(three(static=0.99, white_box=0.99))["reason"]
+    assert judged(three(static=0.1, white_box=0.1))["verdict"] == "does not hold"
+
+
+def test_why_a_claim_is_not_tested_is_said(claim):
+    del claim["condition"]
+    claim["not_tested"] = "its table is lost"
+    line = judged(three(static=0.99))
+    assert (line["verdict"], line["reason"]) == ("not tested here", "its table is lost")
+
+
+def test_the_same_images_are_their_own_control(claim):
+    """Newcombe's interval of two means misses what McNemar's sees: 20 images lost, none won."""
+    claim["condition"] = than(0.01)
+    right = np.arange(1000) < 520
+    lost = right & (np.arange(1000) >= 40)
+    evidence, outcomes = measured(dominant=3 * [right], none=3 * [lost])
+    assert judged(evidence, outcomes)["verdict"] == "holds"
+    assert judged(evidence)["verdict"] == "undecided"
+    assert judged(evidence.assign(split=["a", "b"] * 3), outcomes)["verdict"] == "undecided"
 
 
 def test_a_condition_may_be_of_one_protocol(claim):
-    (condition,) = claim["claim"][0]["condition"]
-    claim["claim"][0]["condition"].append(
-        condition | {"protocol": "white-box", "rows": {"defense": "dominant", "attack": "pgd"}}
+    claim["condition"].append(
+        {"protocol": "white-box", "rows": {"defense": "dominant", "attack": "pgd"}}
+        | {"is": "at least", "number": 0.9}
     )
-    fgsm = rows(static=[0.99], white_box=[0.99])
-    stronger = rows(white_box=[0.1]).assign(attack="pgd")
-    (told,) = claims.verdicts("any", pd.concat([fgsm, stronger])).to_dict("records")
-    assert told["verdict"] == "holds only under the paper's protocol"
-    assert (told["static"].count("must"), told["white-box"].count("must")) == (1, 2)
-
-
-def test_what_static_images_alone_bear_out_is_no_claim_of_a_white_box_paper(claim):
-    claim["protocol"] = "white-box"
-    measured = rows(static=[0.99], white_box=[0.1])
-    assert claims.verdicts("any", measured)["verdict"].tolist() == ["does not hold"]
-    measured = rows(static=[0.99])
-    assert claims.verdicts("any", measured)["verdict"].tolist() == ["not tested here"]
-
-
-def test_a_paper_may_have_a_protocol_of_its_own(claim):
-    claim["protocol"] = "float32"
-    measured = pd.concat(
-        [
-            rows(static=[0.2]),
-            rows(white_box=[0.99]).assign(gradient="float32"),
-            rows(white_box=[0.1]),
-        ]
-    )
-    (told,) = claims.verdicts("any", measured).to_dict("records")
-    assert told["verdict"] == "holds only under the paper's protocol"
-    assert [told[p][:4] for p in ("static", "float32", "white-box")] == ["20.0", "99.0", "10.0"]
-
-
-def test_a_condition_can_compare_rows(claim):
-    (condition,) = claim["claim"][0]["condition"]
-    condition |= {"than": {"defense": "whole"}, "margin": -0.02}
-    del condition["number"]
-    measured = rows(static=[0.95], white_box=[0.95]).assign(n=10_000)
-    whole = measured.assign(defense="whole", value=0.96)
-    verdict = claims.verdicts("any", pd.concat([measured, whole]))
-    assert verdict["verdict"].tolist() == ["holds"]
-    better = claims.verdicts("any", pd.concat([measured, whole.assign(value=0.99)]))
-    assert better["verdict"].tolist() == ["does not hold"]
-    few = claims.verdicts("any", pd.concat([measured, whole]).assign(n=100))
-    assert few["verdict"].tolist() == ["holds, within the noise"]
-
-
-@pytest.mark.parametrize(
-    ("study", "untold"),
-    [
-        (
-            "patch_augmentation",
-            ["It is the altered", "Fine-tuning with", "More", "Fine-tuning defends"],
-        ),
-        ("dominant_filters", ["The same few", "The dominant filters are", "A network fine-tuned"]),
-        ("aft_fgsm_vs_jsma", ["The same, if", "It is the perturb", "What is", "What is"]),
-    ],
-)
-def test_the_papers_own_rows_decide_the_claims_that_they_are_about(study, untold):
-    paper = paper_rows(study).assign(seed=0)
-    paper["defense"] = paper["defense"].replace(r"^(\d+-)?P\d+$", "proposed", regex=True)
-    decided = claims.verdicts(study, paper).set_index("claim")["verdict"]
-    silent = [c for c in decided.index if decided[c] == "not tested here"]
-    assert len(silent) == len(untold)
-    assert all(c.startswith(u) for c, u in zip(silent, untold, strict=True))
-    borne_out = decided.drop(silent)
-    # The paper's text contradicts its own tables in one figure.
-    contradicted = [c for c in borne_out.index if borne_out[c] != "holds"]
-    assert [c[:12] for c in contradicted] == ["Against JSMA"] * (study == "aft_fgsm_vs_jsma")
-
-
-def test_rows_of_the_same_images_are_not_added_up(claim):
-    """The same 1,000 images under two attacks are 1,000; the first 50 of them count twice."""
-
-    def told(*counts):
-        pooled = pd.concat([rows(white_box=[0.93]).assign(n=n) for n in counts])
-        return claims.verdicts("any", pooled)["white-box"].item()
-
-    assert told(1000, 1000) == told(1000)
-    assert told(50, 200, 1000) == told(225)
+    stronger = three(white_box=0.1).assign(attack="pgd")
+    line = judged(pd.concat([three(static=0.99, white_box=0.99), stronger]))
+    assert line["verdict"] == "holds only under the paper's protocol"
+    assert (line["static"].count("must"), line["white-box"].count("must")) == (1, 2)
 
 
 def test_a_mean_over_no_images_is_no_figure(claim):
     none = rows(static=[float("nan")], white_box=[float("nan")]).assign(n=0)
-    assert claims.verdicts("any", none)["verdict"].tolist() == ["not tested here"]
-    some = pd.concat([none, rows(static=[0.5], white_box=[0.1])])
-    assert claims.verdicts("any", some)["verdict"].tolist() == ["does not hold"]
-
-
-def test_many_images_of_one_network_are_lent_to_no_other_figure(claim):
-    few = rows(white_box=[0.93, 0.93]).assign(n=100)
-    many = rows(white_box=[0.93]).assign(n=10_000, seed=float("nan"))
-    told = [claims.verdicts("any", r)["white-box"].item() for r in (pd.concat([few, many]), few)]
-    assert told[0] == told[1]
+    assert judged(none)["verdict"] == "not tested here"
+    some = judged(pd.concat([none, three(static=0.5, white_box=0.1)]))
+    assert some["verdict"] == "does not hold"
 
 
 @pytest.mark.parametrize(
@@ -160,16 +193,24 @@ def test_many_images_of_one_network_are_lent_to_no_other_figure(claim):
         ({"protocol": "whitebox"}, "^protocol: .*did you mean 'white-box'"),
     ],
 )
-def test_a_misspelt_word_in_a_claim_is_named(claim, change, says):
-    claim["claim"][0]["condition"][0].update(change)
+def test_a_misspelt_word_in_a_condition_is_named(claim, change, says):
+    claim["condition"][0].update(change)
     with pytest.raises(ValueError, match=says):
         claims.verdicts("any", rows(static=[0.9]).assign(attack="pgd", table="3", eps=0.3))
 
 
-def test_a_word_that_a_run_need_not_measure_is_declared(claim):
-    claim["claim"][0]["condition"][0]["rows"] = {"defense": "proposed"}
-    claim["words"] = {"defense": ["proposed"]}
-    assert claims.verdicts("any", rows(static=[0.9]))["verdict"].tolist() == ["not tested here"]
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"fited": "x"}, "^claim: .*did you mean 'fitted'"),
+        ({"about": "robustnes"}, "^about: .*did you mean 'robustness'"),
+        ({"not_tested": "x"}, "^claim: 000-C1 must have either condition or not_tested"),
+    ],
+)
+def test_a_misspelt_word_in_a_claim_is_named(claim, change, says):
+    claim.update(change)
+    with pytest.raises(ValueError, match=says):
+        claims.verdicts("any", rows(static=[0.9]))
 
 
 FACT = """

@@ -10,6 +10,7 @@ import yaml
 
 from advlib import book, data, studies
 from advlib.batch import plan, store
+from advlib.book import judged
 from advlib.data import downloads
 
 README = Path("README.md").read_text(encoding="utf-8")
@@ -32,6 +33,13 @@ def test_the_tables_are_the_published_runs():
         assert shown.strip() == (book.PUBLISHED / page / "headline.md").read_text().strip()
     studies = {store.provenance(book.PUBLISHED / page)["study"] for page in PAGES}
     assert {store.provenance(book.PUBLISHED / page)["study"] for page in told} == studies
+
+
+def test_the_counts_of_verdicts_are_those_of_the_published_records():
+    before, after = "<!-- verdicts -->", "<!-- end of verdicts -->"
+    shown = README[README.index(before) + len(before) : README.index(after)]
+    told = judged.counts(judged.over_pages(judged.of_pages()))
+    assert shown.strip() == told, "advlib claims --readme"
 
 
 def test_ci_runs_the_readmes_two_commands():

@@ -77,8 +77,7 @@ def test_outcomes_are_kept_image_by_image(digits, tmp_path):
     run.measure("5", *what, ["clean", "white-box"])
     found = evaluate(*what, ["clean", "white-box"])
     folder = run.save(tmp_path / "out")
-    rows = pd.read_csv(folder / "records.csv")
-    kept = records.outcomes(folder, rows)
+    rows, kept = records.read(folder)
     assert kept.keys() == {1, 2}  # the loss is no outcome
     for number, outcome in zip((1, 2), found, strict=True):
         assert kept[number].tolist() == outcome.right.tolist()
@@ -117,3 +116,14 @@ def test_select_names_what_there_is():
     ):
         with pytest.raises(ValueError, match=re.escape(says)):
             records.select(rows, **wanted)
+
+
+def test_rows_of_one_column_for_protocol_and_gradient_are_read_as_of_two(tmp_path):
+    (tmp_path / "records.csv").write_text(
+        "table,attack,protocol,value\n1,none,clean,0.9\n1,pgd,clipped,0.8\n"
+        "1,pgd,white-box,0.1\n1,AutoAttack,autoattack,0.0\n1,pgd,noise,0.7\n"
+    )
+    rows, outcomes = records.read(tmp_path)
+    assert rows["protocol"].tolist() == ["clean", "white-box", "white-box", "white-box", "noise"]
+    assert rows["gradient"].tolist() == ["none", "clipped", "exact", "exact", "none"]
+    assert outcomes == {}

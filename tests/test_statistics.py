@@ -5,6 +5,7 @@ from made_up import rows
 
 from advlib.statistics import (
     at_chance,
+    crossed,
     images_behind,
     interval,
     mean_interval,
@@ -85,3 +86,44 @@ def test_the_nearest_protocol_is_the_one_that_meets_the_papers_figures():
     assert chance == pytest.approx(2 / 2**7)  # all signs alike
     same = measured.assign(value=0.4)
     assert nearest_protocol(same, paper, keys=["attack"])[1] == 1.0
+
+
+def study_without_an_effect(dice, seeds, images, *, of_seeds):
+    """Differences [S, n] of two defenses that are equally good: images differ in how hard they are,
+    networks by their seeds."""
+    hard = dice.normal(0, 1, images)
+
+    def right():
+        of_network = dice.normal(0, of_seeds, (seeds, 1))
+        return of_network + hard + dice.normal(0, 0.7, (seeds, images)) > 0
+
+    return right().astype(float) - right()
+
+
+@pytest.mark.parametrize("of_seeds", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize(("seeds", "images"), [(3, 100), (3, 1000), (5, 1000)])
+def test_of_a_thousand_studies_without_an_effect_about_one_in_twenty_shows_one(
+    seeds, images, of_seeds
+):
+    dice = np.random.default_rng(seeds + images)
+    found = 0
+    for _ in range(1000):
+        low, _, high = crossed(study_without_an_effect(dice, seeds, images, of_seeds=of_seeds))
+        found += not low <= 0 <= high
+    assert found <= 64  # 50, and two standard deviations of a count
+
+
+def test_images_that_all_agree_prove_little():
+    low, mean, high = crossed(np.zeros((3, 40)))
+    assert mean == 0
+    assert low == pytest.approx(-high)
+    assert 0.02 < high < 0.06
+    assert crossed(np.zeros((3, 10_000)))[2] < 2e-4
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    agree = np.tile(np.arange(1000) < 100, (3, 1)).astype(float)
+    disagree = agree.copy()
+    disagree[0], disagree[1] = 0, np.arange(1000) < 200
+    assert crossed(disagree)[1] == pytest.approx(crossed(agree)[1])
+    assert crossed(disagree)[0] < 0 < crossed(agree)[0]

@@ -20,7 +20,7 @@ import re
 import shutil
 import textwrap
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -66,9 +66,9 @@ def contradictions(study: str) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def all_contradictions() -> pd.DataFrame:
-    """The `contradictions` of all five papers, one below the other."""
-    return pd.concat([contradictions(study) for study in STUDIES], ignore_index=True)
+def all_contradictions(studies: Sequence[str] = STUDIES) -> pd.DataFrame:
+    """`contradictions` of several papers, in the order of their numbers."""
+    return pd.concat(map(contradictions, studies), ignore_index=True)
 
 
 def recomputed(study: str) -> pd.DataFrame:

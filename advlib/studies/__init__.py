@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 from pydantic import create_model
 
 from advlib.studies.settings import Settings
@@ -38,6 +40,15 @@ def settings_of(study: str, defaults: Mapping[str, Any]) -> type[Settings]:
     made = create_model(study, __base__=Settings, **fields)
     made.study = study
     return made
+
+
+def for_claims(study: str, rows: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
+    """A run's rows under the names of the study's claims.toml, where the study has others."""
+    if study in names():
+        rename = getattr(importlib.import_module(f"advlib.studies.{study}"), "for_claims", None)
+        if rename is not None:
+            return rename(rows, SimpleNamespace(**parameters))
+    return rows
 
 
 def _kind(default: Any) -> Any:
