@@ -110,7 +110,8 @@ def test_003_finds_the_larger_network_more_robust_only_under_both_attacks(
 def of_004_patches(**success):
     """Rows of one patch by its side on one network: s32=0.2, ..."""
     keys = {"table": "patches", "model": "torchvision:alexnet", "target": "piggy bank"}
-    keys |= {"metric": "top-1 success", "protocol": "white-box", "gradient": "exact", "n": 5000}
+    keys |= {"metric": "top-1 success", "protocol": "white-box", "gradient": "exact"}
+    keys |= {"n": 5000, "seed": None}
     return pd.DataFrame([keys | {"patch": int(s[1:]), "value": v} for s, v in success.items()])
 
 
