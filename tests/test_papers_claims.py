@@ -209,3 +209,48 @@ def test_001_attacks_that_cannot_see_decide_nothing():
     blind = of_001(none=0.0, proposed=0.5).query("attack != 'none'").assign(gradient="clipped")
     rows = pd.concat([of_001(none=0.0, proposed=0.0), blind], ignore_index=True)
     assert verdict_on("patch_augmentation", "001-C1", rows)[0] == "does not hold"
+
+
+ATTACKS_001 = ("FGSM", "IFGSM", "PGD-v1", "PGD-v2")
+
+
+def of_001(clean=0.9, **left):
+    """Rows of `patch_augmentation` on Fashion-MNIST: what each defense keeps under every attack."""
+    keys = {"dataset": "fashion_mnist", "model": "fmnist_conv", "metric": "accuracy", "n": 10_000}
+    figures = [("none", "clean", "none"), *((a, "white-box", "exact") for a in ATTACKS_001)]
+    lines = []
+    for defense, value in left.items():
+        name = defense.replace("_", " ")
+        table = {"from scratch": "ablations", "most epochs": "ablations"}.get(name, "6")
+        for (attack, protocol, gradient), seed in itertools.product(figures, range(3)):
+            what = {"defense": name, "table": table, "attack": attack, "seed": seed}
+            what |= {"protocol": protocol, "gradient": gradient}
+            lines.append(keys | what | {"value": clean if attack == "none" else value})
+    return pd.DataFrame(lines)
+
+
+@pytest.mark.parametrize(
+    ("number", "rows", "verdict"),
+    [
+        ("001-C1", of_001(none=0.0, proposed=0.5), "holds"),
+        ("001-C1", of_001(none=0.0, proposed=0.0), "does not hold"),
+        ("001-C1", of_001(none=0.0, proposed=0.5, clean=0.1), "undecided"),  # has not learned
+        ("001-C17", of_001(none=0.0, proposed=0.5), "holds"),
+        ("001-C17", of_001(none=0.3, proposed=0.8), "does not hold"),  # undefended, much was left
+        ("001-C17", of_001(none=0.0, proposed=0.5).assign(dataset="digits"), "not tested here"),
+        # Twice the unaltered images defend as well: then it is not the patches.
+        ("001-K1", of_001(none=0.0, proposed=0.5, unaltered=0.5), "does not hold"),
+        ("001-K1", of_001(none=0.0, proposed=0.5, unaltered=0.1), "holds"),
+        # Both ways have to defend.
+        ("001-C27", of_001(none=0.0, from_scratch=0.4, most_epochs=0.5), "holds"),
+        ("001-C27", of_001(none=0.0, from_scratch=0.1, most_epochs=0.5), "does not hold"),
+    ],
+)
+def test_rules_of_001(number, rows, verdict):
+    assert verdict_on("patch_augmentation", number, rows)[0] == verdict
+
+
+def test_001_attacks_that_cannot_see_decide_nothing():
+    blind = of_001(none=0.0, proposed=0.5).query("attack != 'none'").assign(gradient="clipped")
+    rows = pd.concat([of_001(none=0.0, proposed=0.0), blind], ignore_index=True)
+    assert verdict_on("patch_augmentation", "001-C1", rows)[0] == "does not hold"
