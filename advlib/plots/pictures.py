@@ -81,7 +81,7 @@ def filter_counts(counts: Mapping[str, Tensor], classes: Sequence[str]) -> Figur
 def histogram(counts: Tensor, chosen: Tensor, title: str) -> Figure:
     """How often each filter was picked, the finally chosen ones in blue (paper's Fig. 4)."""
     figure, (axis,) = grid(1, 2.6)
-    kept = np.isin(np.arange(len(counts)), chosen.numpy())
+    kept = np.isin(np.arange(len(counts)), chosen.cpu().numpy())
     for of, colour, label in ((kept, 1, "dominant"), (~kept, 5, "others")):
         bars = np.flatnonzero(of)
         axis.bar(bars, counts.numpy()[bars], color=PALETTE[colour], label=label)
