@@ -127,7 +127,7 @@ def _judge(claim: Mapping[str, Any], evidence: Evidence, own: str) -> _Judged:
         rows = evidence.select(reference["rows"])
         if not rows.empty and rows["value"].mean() < reference["number"]:
             reached = f"{rows['value'].mean():.1%}"
-            return _Judged(UNDECIDED, f"a reference did not learn: {reached} on clean images")
+            return _Judged(UNDECIDED, f"a reference did not learn: it is at {reached}")
     decided, white = (_decisions(claim, evidence, protocol) for protocol in (own, "white-box"))
     decided = decided or white
     if not decided:

@@ -124,7 +124,7 @@ def test_a_reference_has_to_have_learned(claim):
         learned = three(clean=clean).assign(defense="none", attack="none")
         line = judged(pd.concat([evidence, learned], ignore_index=True))
         assert line["verdict"] == verdict
-        assert ("did not learn: 10.0%" in line["reason"]) == (verdict == "undecided")
+        assert ("did not learn: it is at 10.0%" in line["reason"]) == (verdict == "undecided")
 
 
 def test_each_network_is_judged_by_itself(claim):
