@@ -29,9 +29,9 @@ lint: $(VENV)/ready
 faults: $(VENV)/ready
 	$(BIN)/python -m pytest tests/faults
 
-# Against torchattacks, foolbox and ART, which pin other versions: an environment of its own.
+# Against torchattacks, foolbox and ART, in an environment of their own.
 bench: $(BENCH)/ready
-	PYTHONPATH=. $(BENCH)/bin/python tests/benchmarks/bench.py
+	$(BENCH)/bin/python tests/benchmarks/bench.py
 
 # What a batch costs beside its kernels; a thousand empty notebooks take a while.
 bench-batch: $(VENV)/ready
@@ -66,8 +66,9 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/python -m uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
-$(BENCH)/ready: tests/benchmarks/requirements.txt
+$(BENCH)/ready: tests/benchmarks/requirements.txt requirements.lock pyproject.toml
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install -q "$(UV)"
-	$(BENCH)/bin/python -m uv pip install -q --compile-bytecode --python $(BENCH)/bin/python -r $<
+	$(BENCH)/bin/python -m uv pip install -q --compile-bytecode --python $(BENCH)/bin/python \
+	  -r $< --overrides requirements.lock
 	touch $@

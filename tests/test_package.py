@@ -1,5 +1,7 @@
 """What an installation brings, and what importing it does."""
 
+import ast
+import importlib
 import json
 import os
 import re
@@ -41,6 +43,31 @@ def test_idle_threads_do_not_spin_unless_the_user_says_so():
     assert run(show) == "100000 None"
     assert run(show, GOMP_SPINCOUNT="7") == "7 None"
     assert run(show, OMP_WAIT_POLICY="ACTIVE") == "None ACTIVE"
+
+
+def test_the_benchmarks_environment_has_what_advlib_needs():
+    """It has packages of its own: advlib brings its dependencies, none is listed a second time."""
+    listed = Path("tests/benchmarks/requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert "-e ." in listed
+    locked = {line.partition("==")[0] for line in Path("requirements.lock").read_text().split()}
+    assert not locked & {line.partition("==")[0] for line in listed}
+
+
+@pytest.mark.parametrize(
+    "script", sorted(Path("tests/benchmarks").glob("*.py")), ids=lambda p: p.stem
+)
+def test_a_benchmark_imports_names_that_advlib_has(script):
+    """CI has none of the peers, so it cannot run `make bench`."""
+    taken = [
+        (node.module, name.name)
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "advlib"
+        for name in node.names
+    ]
+    assert taken
+    for module, name in taken:
+        if not hasattr(importlib.import_module(module), name):
+            importlib.import_module(f"{module}.{name}")
 
 
 @pytest.mark.parametrize(

@@ -437,11 +437,15 @@ def machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    trained = devices.number_type(DEVICE)
+    numbers = f"training in {trained} (rows 4, 9, 10, 11), the rest in float32"
+    if trained == "float32":
+        numbers = "all in float32"
     parts = [
         *([torch.cuda.get_device_name()] if DEVICE.type == "cuda" else []),
         names[0] if names else platform.machine(),
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        f"training in {devices.number_type(DEVICE)} (rows 4, 9, 10, 11), the rest in float32",
+        numbers,
         f"{platform.system()}, Python {platform.python_version()}, torch {torch.__version__}",
     ]
     return "; ".join(parts)
