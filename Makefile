@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 UV := uv==0.13.8
+# What is imported is compiled once, when it is first needed: to compile all of it takes longer, and
+# where Python may write nothing each kernel would compile for itself.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: book test lint faults bench bench-batch gpu store lock clean
 
@@ -62,13 +65,13 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q "$(UV)"
-	$(BIN)/python -m uv pip install -q --compile-bytecode --python $(BIN)/python -r requirements.lock
+	$(BIN)/python -m uv pip install -q --python $(BIN)/python -r requirements.lock
 	$(BIN)/python -m uv pip install -q --python $(BIN)/python --no-deps -e .
 	touch $@
 
 $(BENCH)/ready: tests/benchmarks/requirements.txt requirements.lock pyproject.toml
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install -q "$(UV)"
-	$(BENCH)/bin/python -m uv pip install -q --compile-bytecode --python $(BENCH)/bin/python \
+	$(BENCH)/bin/python -m uv pip install -q --python $(BENCH)/bin/python \
 	  -r $< --overrides requirements.lock
 	touch $@

@@ -191,6 +191,8 @@ def _feed(hasher: Any, value: Any) -> None:
             put("tensor", f"{value.dtype}{tuple(value.shape)}")
             held = value.detach().cpu().reshape(-1).contiguous().view(torch.uint8)
             hasher.update(held.numpy().data)
+        case _ if hasattr(value, "__cache_key__"):
+            _feed(hasher, value.__cache_key__())
         case nn.Module():
             put("module")
             _feed(hasher, _parts(value))
@@ -209,8 +211,6 @@ def _feed(hasher: Any, value: Any) -> None:
                 _feed(hasher, item)
         case set() | frozenset():
             put("set", ",".join(sorted(digest(item) for item in value)))
-        case _ if hasattr(value, "__cache_key__"):
-            _feed(hasher, value.__cache_key__())
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
             _feed(hasher, [type(value), fields])
@@ -259,7 +259,14 @@ _HOOKS = tuple(name for name in _INTERNAL if name.endswith("_hooks") and "state_
 def _parts(module: nn.Module) -> list[Any]:
     """All that a module computes with: its classes, their attributes, its tensors."""
     parts: list[Any] = []
+    told: set[str] = set()  # modules that say by `__cache_key__` what they are made of
     for name, part in module.named_modules():
+        if any(name.startswith(f"{other}.") for other in told):
+            continue
+        if hasattr(part, "__cache_key__"):
+            told.add(name)
+            parts.append([name, part])
+            continue
         if any(getattr(part, hooks) for hooks in _HOOKS):
             raise TypeError(
                 f"cache: {name or type(part).__name__} has hooks, whose effect no key can hold; "
@@ -272,5 +279,4 @@ def _parts(module: nn.Module) -> list[Any]:
         *module.named_buffers(remove_duplicate=False),
     ]
     # The layout of weights decides the last bits of what is computed with them.
-    told = [[name, t, t.requires_grad, list(t.stride())] for name, t in tensors]
-    return [parts, told]
+    return [parts, [[name, t, t.requires_grad, list(t.stride())] for name, t in tensors]]

@@ -68,13 +68,18 @@ def verdicts(
     table = []
     for claim in known["claim"]:
         cases = _cases(claim, evidence)
-        judged = {case: _judge(claim, of_case, own) for case, of_case in cases.items()}
+        decisions = {
+            case: {protocol: _decisions(claim, of_case, protocol) for protocol in protocols}
+            for case, of_case in cases.items()
+        }
+        judged = {
+            case: _judged(claim, cases[case], of_case[own], of_case["white-box"])
+            for case, of_case in decisions.items()
+        }
         verdict, reason = _over_cases(judged)
         shown = {
             protocol: "; ".join(
-                decision.text
-                for of_case in cases.values()
-                for decision in _decisions(claim, of_case, protocol)
+                decision.text for of_case in decisions.values() for decision in of_case[protocol]
             ) or "–"
             for protocol in protocols
         }  # fmt: skip
@@ -83,7 +88,9 @@ def verdicts(
     return pd.DataFrame(table)
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
+    """A verdict, one of `VERDICTS`, and why, where it needs saying."""
+
     verdict: str
     reason: str = ""
 
@@ -101,7 +108,7 @@ def _cases(claim: Mapping[str, Any], evidence: Evidence) -> dict[str, Evidence]:
     return found or {"": evidence}
 
 
-def _over_cases(judged: Mapping[str, _Judged]) -> tuple[str, str]:
+def _over_cases(judged: Mapping[str, Judged]) -> tuple[str, str]:
     """One verdict of several cases: what all have, or else what fails, with the names of all."""
     verdicts = {case.verdict for case in judged.values()}
     reasons = "; ".join(
@@ -119,35 +126,47 @@ def _over_cases(judged: Mapping[str, _Judged]) -> tuple[str, str]:
     raise AssertionError(verdicts)
 
 
-def _judge(claim: Mapping[str, Any], evidence: Evidence, own: str) -> _Judged:
-    """The verdict on one claim (or one case of it)."""
+def judge(claim: Mapping[str, Any], evidence: Evidence, own: str) -> Judged:
+    """The verdict on one claim; `own` is the protocol of whoever claims it."""
+    return _judged(
+        claim,
+        evidence,
+        _decisions(claim, evidence, own),
+        _decisions(claim, evidence, "white-box"),
+    )
+
+
+def _judged(
+    claim: Mapping[str, Any], evidence: Evidence, own: list[Decision], white: list[Decision]
+) -> Judged:
+    """The verdict, from what becomes of the conditions under the claim's own protocol and under
+    `white-box`."""
     if "not_tested" in claim:
-        return _Judged(UNTESTED, claim["not_tested"])
+        return Judged(UNTESTED, claim["not_tested"])
     for reference in claim.get("learned", ()):
         rows = evidence.select(reference["rows"])
         if not rows.empty and rows["value"].mean() < reference["number"]:
             reached = f"{rows['value'].mean():.1%}"
-            return _Judged(UNDECIDED, f"a reference did not learn: it is at {reached}")
-    decided, white = (_decisions(claim, evidence, protocol) for protocol in (own, "white-box"))
-    decided = decided or white
+            return Judged(UNDECIDED, f"a reference did not learn: it is at {reached}")
+    decided = own or white
     if not decided:
-        return _Judged(UNTESTED, "this run measured nothing that decides it")
+        return Judged(UNTESTED, "this run measured nothing that decides it")
     if any(decision.state == MISSED for decision in decided):
-        return _Judged(FAILS)
+        return Judged(FAILS)
     open_ = [decision.reason for decision in decided if decision.state == OPEN]
     if claim["about"] == "robustness":
         if not white:
-            return _Judged(UNDECIDED, "no attack on the defended network was measured")
+            return Judged(UNDECIDED, "no attack on the defended network was measured")
         if not open_ and any(decision.state == MISSED for decision in white):
-            return _Judged(ONLY)
+            return Judged(ONLY)
         for decision in white:
             if decision.state == OPEN and decision.reason not in open_:
                 open_.append(f"white-box: {decision.reason}")
     if open_:
-        return _Judged(UNDECIDED, "; ".join(dict.fromkeys(open_)))
+        return Judged(UNDECIDED, "; ".join(dict.fromkeys(open_)))
     if "fitted" in claim:
-        return _Judged(UNDECIDED, claim["fitted"])
-    return _Judged(HOLDS)
+        return Judged(UNDECIDED, claim["fitted"])
+    return Judged(HOLDS)
 
 
 def _decisions(claim: Mapping[str, Any], evidence: Evidence, protocol: str) -> list[Decision]:

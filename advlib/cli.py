@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from advlib.batch import Job
@@ -96,6 +97,40 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--readme", action="store_true", help="put the counts into the README")
     claims.set_defaults(command=_claims)
 
+    judge = commands.add_parser(
+        "judge", help="attack a network of your own, audit it, and say whether its defense holds"
+    )
+    judge.add_argument("network", metavar="FILE.py:FUNCTION",
+                       help="a function without arguments that returns the network")  # fmt: skip
+    for name, says in (
+        ("undefended", "the network without its defense, to compare it with"),
+        ("untricked", "the network with its trick undone, for an adaptive attacker"),
+    ):
+        judge.add_argument(f"--{name}", default="", metavar="FILE.py:FUNCTION", help=says)
+    judge.add_argument("--dataset", required=True, metavar="NAME",
+                       help="its test images: a name, folder:PATH or parquet:PATH")  # fmt: skip
+    judge.add_argument("--eps", required=True, type=_number, metavar="EPS",
+                       help="radius of the L-inf ball in pixel units, as in 8/255")  # fmt: skip
+    judge.add_argument("--images", type=int, default=200, metavar="N", help="test images (200)")
+    judge.add_argument("--size", type=int, metavar="PIXELS", help="side of the images; their own")
+    judge.add_argument("--channels", type=int, choices=(1, 3), help="their own")
+    for name, value in (("mean", 0.0), ("std", 1.0)):
+        judge.add_argument(
+            f"--{name}", type=float, nargs="+", default=[value], metavar="X",
+            help="of the normalisation that the network expects, one or one a channel; left out "
+            "where it does that by itself",
+        )  # fmt: skip
+    for name, value, says in (
+        ("steps", 100, "of PGD"), ("restarts", 5, "of PGD"), ("queries", 1000, "of Square"),
+    ):  # fmt: skip
+        judge.add_argument(f"--{name}", type=int, default=value, metavar="N",
+                           help=f"{says} ({value})")  # fmt: skip
+    judge.add_argument("--no-autoattack", action="store_true",
+                       help="leave AutoAttack out; then no defense is said to hold")  # fmt: skip
+    judge.add_argument("--out", type=_path, default=Path("judged"), metavar="FOLDER",
+                       help="for report.html and report.json (judged)")  # fmt: skip
+    judge.set_defaults(command=_judge)
+
     publish = commands.add_parser("publish", help="make a run a published page of the book")
     publish.add_argument("run", type=_path, metavar="RUN", help="a run's folder")
     publish.add_argument("--as", default="", dest="page", metavar="PAGE",
@@ -110,6 +145,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _path(text: str) -> Path:
     return Path(text).expanduser()
+
+
+def _number(text: str) -> float:
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"must be a number or a fraction, got {text!r}") from None
 
 
 # Each command imports what it needs: `advlib --help` should not wait for torch.
@@ -246,6 +288,17 @@ def _claims(arguments: argparse.Namespace) -> int:
         return 0
     found = judged.over_pages(judged.of_pages())
     print(judged.listing(found[found["study"].isin(studies)]))
+    return 0
+
+
+def _judge(arguments: argparse.Namespace) -> int:
+    from advlib import judge
+
+    asked = {
+        name: value for name, value in vars(arguments).items() if name not in ("command", "out")
+    }
+    print(judge.report(arguments.out, **asked).says)
+    print(f"The report is in {arguments.out / judge.HTML}, its figures in {judge.JSON} beside it")
     return 0
 
 

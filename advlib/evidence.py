@@ -52,11 +52,13 @@ class Evidence:
     def select(self, wanted: Mapping[str, Any]) -> pd.DataFrame:
         """The rows with these values. A mean over no images is no figure: its row is left out."""
         rows = self.rows
+        if not wanted.keys() <= set(rows.columns):
+            return rows.iloc[:0]
+        wished = rows["value"].notna().to_numpy()
         for column, value in wanted.items():
-            if column not in rows:
-                return rows.iloc[:0]
-            rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
-        return rows[rows["value"].notna()]
+            values = value if isinstance(value, list) else [value]
+            wished = wished & rows[column].isin(values).to_numpy()
+        return rows[wished]
 
     def decide(self, condition: Mapping[str, Any]) -> Decision | None:
         """What becomes of a condition among these rows; None where it has none."""

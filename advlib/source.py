@@ -44,8 +44,9 @@ def _used_by(module: str) -> set[str]:
     return found
 
 
+@functools.cache
 def _meaning(source: str) -> str:
-    """The syntax tree without docstrings: what is left when only the code counts."""
+    """The syntax tree without docstrings, dumped: what is left when only the code counts."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -7,7 +7,9 @@ import pytest
 from batches import WORK
 from hypothesis import settings
 
-from advlib import data, networks, training
+from advlib import cache, data, networks, training
+from advlib.attacks import Attack, pgd
+from advlib.defenses import adversarial
 
 # The same texts in each run, so that a failure is no matter of luck; more when asked for.
 settings.register_profile("same", derandomize=True, database=None, max_examples=200)
@@ -43,6 +45,17 @@ def shallow(digits, tmp_path_factory):
         recipe = training.Recipe(epochs=6, batch_size=32, optimizer="adam")
         training.fit(model, digits.train, recipe)
     return model
+
+
+@pytest.fixture(scope="session")
+def hardened(digits):
+    """A CNN trained on PGD images of the digits, for a few seconds."""
+    attack = Attack("PGD", pgd, eps=0.1, step=0.04, steps=4)
+    prepare = adversarial.fresh(attack, warmup=0.5)
+    recipe = training.Recipe(epochs=8, batch_size=32, optimizer="adam", lr=3e-3, prepare=prepare)
+    new = networks.build("shallow_cnn", size=16, dropout=0.0)
+    with cache.off():  # the cache of the tests is not there yet
+        return adversarial.harden(new, digits.train, recipe).network
 
 
 @pytest.fixture

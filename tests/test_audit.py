@@ -10,13 +10,10 @@ from toys import Surer, guesses
 
 from advlib import audit as module
 from advlib import cache, networks
-from advlib.attacks import Attack, pgd
 from advlib.audit import CHECKS, audit
 from advlib.cache import versioned
 from advlib.data import Split, pixels
-from advlib.defenses import adversarial
 from advlib.evaluation import Outcome, Subject
-from advlib.training import Recipe
 
 EPS = {"eps": 0.1, "step": 0.02, "steps": 10, "queries": 150}
 # What an attacker without a gradient runs into, whatever took it.
@@ -77,17 +74,6 @@ def dropping(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     next(part for part in model.modules() if "Dropout" in type(part).__name__).train()
     return model
-
-
-@pytest.fixture(scope="module")
-def hardened(digits):
-    """A CNN trained on PGD images of the digits, for a few seconds."""
-    attack = Attack("PGD", pgd, eps=0.1, step=0.04, steps=4)
-    prepare = adversarial.fresh(attack, warmup=0.5)
-    recipe = Recipe(epochs=8, batch_size=32, optimizer="adam", lr=3e-3, prepare=prepare)
-    new = networks.build("shallow_cnn", size=16, dropout=0.0)
-    with cache.off():  # the cache of the tests is not there yet
-        return adversarial.harden(new, digits.train, recipe).network
 
 
 def verdicts(table):

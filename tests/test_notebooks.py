@@ -19,6 +19,7 @@ SMALLEST = {
         "steps": 2, "steps_curve": [1, 2], "train_steps": 1, "temperatures": [1.0, 1000.0],
         "seeds": [0],
     },
+    "judge": {"attacked_images": 10, "steps": 2, "restarts": 1, "queries": 5},
     "dominant_filters": {
         "size": 12, "train_images": 60, "test_images": 30, "attacked_images": 10,
         "search_images": 1, "models": ["base_cnn"], "epochs": 1, "tune_epochs": 1,

@@ -151,7 +151,7 @@ def _origin(run: Path) -> dict[str, str]:
         same = False
     return {
         "data": ", ".join(f"{name} ({print_})" for name, print_ in made["data"].items()),
-        "seeds": ", ".join(map(str, made["parameters"]["seeds"])),
+        "seeds": ", ".join(map(str, made["parameters"].get("seeds", ()))),
         "code": (made["commit"] or "no git") + ("" if same else ", changed since"),
         "torch": made["versions"]["torch"],
         "machine": f"{made['device']}, {made['threads']} threads",

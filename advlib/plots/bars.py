@@ -31,11 +31,13 @@ from advlib.tables import reader_name
 NAMES = 110  # points for the names at the left
 
 
-def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None) -> Figure:
+def protocols(
+    rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None, label: str = "defense"
+) -> Figure:
     """Accuracy of each defense as bars, one colour and marker a protocol, a panel a network.
 
-    `by` is the column with the defense's label; whiskers span the seeds. A marker ends each bar: it
-    is all of a bar of 0 %. Three panels stand in a line.
+    `by` is the column with the bars' names, `label` what these are; whiskers span the seeds. A
+    marker ends each bar: it is all of a bar of 0 %. Three panels stand in a line.
     """
     check_columns(rows, [by, "model", "value"])
     drawn = with_shown(rows)
@@ -57,7 +59,7 @@ def protocols(rows: pd.DataFrame, by: str, *, order: Sequence[str] | None = None
         axis.set_yticks(range(len(bars)), [wrapped(reader_name(bar), NAMES) for bar in bars])
         axis.grid(axis="y", visible=False)
         title(axis, reader_name(model), columns_of(axes), taken=NAMES)
-    label_outer(axes, ACCURACY, "defense")
+    label_outer(axes, ACCURACY, label)
     handles = {
         word: (Patch(color=of.colour), Line2D([], [], linestyle="", **of.points()))
         for word, of in looks.items()

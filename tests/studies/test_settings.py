@@ -263,7 +263,7 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
             "tune_images: must be at most 1,438, all train",
         ),
         ("aft_fgsm_vs_jsma", {"counts": [50, 360]}, "counts: must be at most 359, all test images"),
-        ("aft_fgsm_vs_jsma", {"shift": 16}, "shift: must be at most 15, less than size; got 16"),
+        ("aft_fgsm_vs_jsma", {"shift": 16}, "shift: must be at most 11, less than size; got 16"),
         (
             "aft_fgsm_vs_jsma",
             {"also_tested": "svhn"},

@@ -1,0 +1,245 @@
+"""A network under the book's protocols: what is left of its accuracy, the audit, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from advlib import claims, records
+from advlib.attacks import autoattack, craft, fgsm, pgd, square
+from advlib.attacks.attack import Attack
+from advlib.audit import audit
+from advlib.checks import check_count, check_eps
+from advlib.claims import HOLDS, ONLY, UNDECIDED, UNTESTED
+from advlib.data import Split
+from advlib.evaluation import Subject
+from advlib.evidence import Evidence
+from advlib.predictions import correct, logits
+from advlib.records import Run
+from advlib.statistics import wilson
+
+YOURS, PLAIN = "the defense", "none"  # of subjects
+UNDEFENDED = "undefended"  # the model of the plain subject
+WORST = "worst case"  # of all attacks, image by image
+FEWEST_CLASSES = 4  # that AutoAttack needs
+STATIC_ONLY = "holds only for images crafted on the undefended network"
+GAIN = 0.01  # of accuracy that a defense must add to be called one
+SAYS = "More robust than the undefended network"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a network was found to be."""
+
+    run: Run  # with its rows: each attack under each protocol
+    subject: Subject
+    audit: pd.DataFrame  # signs of masked gradients (`audit.audit`)
+    verdict: str  # a word of `claims.VERDICTS`, or `STATIC_ONLY`
+    reason: str
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The network's own rows."""
+        return _of(self.run, self.subject)
+
+    @property
+    def worst(self) -> tuple[float, int]:
+        """Share of the images that are right in the worst case, and how many images there are."""
+        row = records.select(self.rows, attack=WORST, protocol="white-box").iloc[0]
+        return float(row["value"]), int(row["n"])
+
+    @property
+    def says(self) -> str:
+        """The result in two sentences."""
+        share, count = self.worst
+        low, high = wilson(round(share * count), count)
+        reason = f" ({self.reason})" if self.reason else ""
+        return (
+            f"In the worst case the network is right on {100 * share:.1f} % of {count:,} images "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %). "
+            f"“{SAYS}”: {self.verdict}{reason}."
+        )
+
+
+def judge(
+    run: Run,
+    subject: Subject,
+    split: Split,
+    *,
+    eps: float,
+    step: float | None = None,
+    steps: int = 100,
+    restarts: int = 5,
+    queries: int = 1000,
+    autoattacked: bool = True,
+) -> Judgement:
+    """Attack the network under every protocol that it has a network for, audit it, and judge it.
+
+    Under `white-box` FGSM, PGD, PGD by float32's own gradient and Square attack the network itself;
+    AutoAttack gets the images that these leave. The undefended network meets FGSM, PGD and
+    AutoAttack. Under `static` and `adaptive` FGSM and PGD take
+    the subject's `undefended` and `untricked`. The worst case counts an image as right where no
+    attack of the protocol turned it; under `white-box` none of any protocol.
+
+    Args:
+        run: keeps the rows; those of several networks, if they have different names.
+        subject: of `under_test`.
+        split: images uint8 [N, C, H, W] and their classes int64 [N].
+        eps: radius of the L-inf ball in pixel units, above 0.
+        step, steps, restarts: of PGD; a step of None is eps / 4.
+        queries: of Square, an image.
+        autoattacked: whether AutoAttack, up to 10,000 passes an image, is run.
+
+    Raises:
+        ValueError: an argument is outside what is allowed; the message names it.
+    """
+    check_eps(eps)
+    if eps == 0:
+        raise ValueError("eps: must be above 0, got 0")
+    for name, count in (("steps", steps), ("restarts", restarts), ("queries", queries)):
+        check_count(name, count)
+    step = eps / 4 if step is None else step
+    fast = Attack("FGSM", fgsm, eps=eps)
+    gradual = Attack("PGD", pgd, eps=eps, step=step, steps=steps, restarts=restarts)
+    asking = Attack("Square", square, eps=eps, steps=queries)
+    others = ["static"] * (subject.undefended is not None)
+    others += ["adaptive"] * (subject.untricked is not None)
+    plain = _undefended(subject)
+    known = plain is not None and not _of(run, plain).empty
+    with _stages(6 + (plain is not None)) as stage:
+        with stage("clean, and from other networks"):
+            run.measure("protocols", [subject], split, [fast, gradual], ["clean", *others])
+        with stage("FGSM and PGD"):
+            run.measure("protocols", [subject], split, [fast, gradual], ["white-box"])
+        with stage("PGD by float32's gradient"):
+            naive = "float32"
+            run.measure("protocols", [subject], split, [gradual], ["white-box"], gradient=naive)
+        with stage("Square"):
+            run.measure("protocols", [subject], split, [asking], ["white-box"])
+        with stage("AutoAttack"):
+            missing = _worst_cases(run, subject, split, eps if autoattacked else None)
+        if plain and not known:
+            with stage("the undefended network"):
+                protocols = ["clean", "static", "white-box"]
+                run.measure("protocols", [plain], split, [fast, gradual], protocols)
+                _worst_cases(run, plain, split, eps if autoattacked else None)
+        with stage("audit"):
+            signs = audit(
+                subject, split, eps=eps, step=step, steps=steps, restarts=restarts,
+                queries=queries,
+            )  # fmt: skip
+    signs = signs[signs["check"].ne("AutoAttack stronger than PGD")]  # the worst case has it
+    return Judgement(run, subject, signs, *_verdict(run, subject, signs, missing))
+
+
+def under_test(
+    network: nn.Module,
+    name: str,
+    *,
+    undefended: nn.Module | None = None,
+    untricked: nn.Module | None = None,
+) -> Subject:
+    """The network as a subject: with the undefended one, and the same with its trick undone."""
+    return Subject(network, name, YOURS, undefended=undefended, untricked=untricked)
+
+
+def _undefended(subject: Subject) -> Subject | None:
+    if (network := subject.undefended) is None:
+        return None
+    return Subject(network, UNDEFENDED, PLAIN, undefended=network)
+
+
+def _of(run: Run, subject: Subject) -> pd.DataFrame:
+    """The subject's rows in the run."""
+    rows = run.rows
+    return rows[rows["model"].eq(subject.model) & rows["defense"].eq(subject.defense)]
+
+
+def _worst_cases(run: Run, subject: Subject, split: Split, eps: float | None) -> str:
+    """Add the worst case of each protocol; under `white-box` AutoAttack of radius `eps` gets what
+    is left. Returns why it was not run, or "" if it was."""
+    own, outcomes = _of(run, subject), run.outcomes
+    clean = torch.from_numpy(outcomes[own.index[own["protocol"].eq("clean")][0]])
+    missing = ""
+    for protocol in own["protocol"].drop_duplicates()[1:]:
+        # Who knows the network itself has the images of all other protocols, too.
+        tried = own if protocol == "white-box" else own[own["protocol"].eq(protocol)]
+        right = clean
+        for row in tried.index:
+            right = right & torch.from_numpy(outcomes[row])
+        if protocol == "white-box":
+            classes = logits(subject.network, split.images[:1]).shape[1]
+            if eps is None:
+                missing = "AutoAttack was not run"
+            elif classes < FEWEST_CLASSES:
+                missing = f"AutoAttack needs {FEWEST_CLASSES} classes, the network has {classes}"
+            elif right.any():
+                right = _autoattacked(subject, split, right, eps)
+        columns = {"model": subject.model, "defense": subject.defense, "attack": WORST}
+        run.add(
+            "protocols", "accuracy", right, **columns, eps=own["eps"].max(), protocol=protocol,
+            split=own["split"].iloc[0],
+        )  # fmt: skip
+    return missing
+
+
+def _autoattacked(subject: Subject, split: Split, right: Tensor, eps: float) -> Tensor:
+    """Which images that were right are so after AutoAttack, too."""
+    some = Split(*(part[right.to(part.device)] for part in split))
+    shown = craft(subject.network, some, Attack("AutoAttack", autoattack, eps=eps))
+    return right.masked_scatter(right, correct(subject.network, shown))
+
+
+def _verdict(run: Run, subject: Subject, signs: pd.DataFrame, missing: str) -> tuple[str, str]:
+    if subject.undefended is None:
+        return UNTESTED, "no undefended network was given to compare it with"
+    condition = {
+        "rows": {"model": subject.model, "attack": WORST},
+        "than": {"model": UNDEFENDED, "attack": WORST},
+        "is": "at least",
+        "margin": GAIN,
+    }
+    claim = {"says": SAYS, "about": "robustness", "condition": [condition]}
+    verdict, reason = claims.judge(claim, Evidence.of(run.rows, run.outcomes), "static")
+    if verdict != HOLDS:
+        return (STATIC_ONLY if verdict == ONLY else verdict), reason
+    warned = signs.loc[signs["verdict"].eq("warn"), "check"].to_list()
+    doubts = [f"the audit warns of {', '.join(warned)}"] if warned else []
+    doubts += [missing] if missing else []
+    return (UNDECIDED, "; ".join(doubts)) if doubts else (HOLDS, "")
+
+
+@contextmanager
+def _stages(count: int) -> Iterator[Any]:
+    """A bar over the stages, each named while it runs."""
+    with tqdm(total=count, desc="judge", unit="stage") as bar:
+
+        @contextmanager
+        def stage(name: str) -> Iterator[None]:
+            bar.set_postfix_str(name)
+            yield
+            bar.update()
+
+        yield stage
+
+
+def figures(judgement: Judgement) -> Mapping[str, Any]:
+    """The judgement as values for JSON: verdict, worst case, every row, every sign."""
+    share, count = judgement.worst
+    rows = judgement.run.rows[
+        ["model", "defense", "attack", "eps", "protocol", "gradient", "n", "value"]
+    ]
+    return {
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "worst_case": {"accuracy": share, "images": count},
+        "rows": rows.astype(object).where(rows.notna(), None).to_dict("records"),
+        "audit": judgement.audit.to_dict("records"),
+    }
