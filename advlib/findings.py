@@ -48,6 +48,7 @@ def verdicts(run: Run, rows: pd.DataFrame | None = None) -> Table | Markdown:
     if run.parameters["dataset"] == SMOKE_TEST:
         return Markdown("This run is a smoke test on small digits. It judges no paper.")
     judged = claims.verdicts(run.study, rows, run.outcomes)
+    run.judged = judged[["id", "verdict", "reason"]]
     return table(judged, small=True, index=False, caption="Claims and verdicts")
 
 

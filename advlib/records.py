@@ -40,7 +40,7 @@ COLUMNS = (
     "study", "table", "dataset", "model", "defense", "attack", "eps", "protocol", "gradient",
     "metric", "seed", "n", "value",
 )  # fmt: skip
-RECORDS, OUTCOMES = "records.csv", "outcomes.safetensors"
+RECORDS, OUTCOMES, VERDICTS = "records.csv", "outcomes.safetensors", "verdicts.csv"
 
 
 class Run:
@@ -54,6 +54,7 @@ class Run:
         self._outcomes: dict[str, np.ndarray] = {}
         self._timings: list[dict[str, Any]] = []
         self._headline: tuple[pd.DataFrame, Figure] | None = None
+        self.judged: pd.DataFrame | None = None  # what the page says of the claims (`findings`)
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
 
@@ -141,7 +142,7 @@ class Run:
         return pd.DataFrame(self._timings)
 
     def save(self, folder: str | Path | None = None) -> Path:
-        """Write the records, outcomes, timings, provenance and headline; returns the folder.
+        """Write records, outcomes, timings, verdicts, provenance and headline; returns the folder.
 
         It is `$ADVLIB_RUN` where a batch set it, else results/STUDY below the working directory.
         """
@@ -149,6 +150,8 @@ class Run:
         folder = Path(folder or default)
         provenance = self.provenance()
         tables = {RECORDS: self.rows, "timings.csv": self.timings}
+        if self.judged is not None:
+            tables[VERDICTS] = self.judged
         write_whole(folder / OUTCOMES, lambda part: save_file(self._outcomes, part))
         for name, rows in tables.items():
             write_whole(folder / name, functools.partial(rows.to_csv, index=False))

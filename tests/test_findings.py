@@ -5,7 +5,9 @@ import pytest
 from made_up import rows
 
 from advlib import findings
+from advlib.claims import VERDICTS
 from advlib.papers import paper_files
+from advlib.records import Run
 
 PAPER = pd.DataFrame({"table": ["8"], "defense": ["dominant"], "value": [0.986]})
 
@@ -72,3 +74,17 @@ def test_a_template_reaches_no_code(template):
 
 def test_findings_belong_to_a_study():
     assert "findings.md" in paper_files("dominant_filters")
+
+
+@pytest.mark.parametrize(("dataset", "kept"), [("mnist", True), ("digits", False)])
+def test_what_a_page_says_of_the_claims_is_saved_with_its_run(dataset, kept, tmp_path):
+    run = Run("dominant_filters", {"dataset": dataset})
+    run.add("8", "accuracy", 0.5, model="base_cnn", attack="fgsm", eps=0.3, protocol="static")
+    shown = findings.verdicts(run)
+    file = run.save(tmp_path) / "verdicts.csv"
+    assert file.is_file() == kept
+    assert ("judges no paper" in str(getattr(shown, "data", ""))) != kept
+    if kept:
+        told = pd.read_csv(file).set_index("id")["verdict"]
+        assert set(told) <= set(VERDICTS)
+        assert "002-C1" in told.index

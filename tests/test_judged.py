@@ -52,3 +52,37 @@ def test_controls_of_ours_are_not_counted():
     table = judged.over_pages(of((HOLDS, "–")))
     both = pd.concat([table, table.assign(id="002-K1")])
     assert judged.counts(both) == judged.counts(table)
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The folder of a published page, with what it said of the claims."""
+    monkeypatch.setattr(judged, "PUBLISHED", tmp_path)
+    (tmp_path / "page0").mkdir()
+
+    def says(verdict):
+        told = pd.DataFrame([{"id": "002-C1", "verdict": verdict, "reason": "–"}])
+        told.to_csv(tmp_path / "page0/verdicts.csv", index=False)
+
+    return says
+
+
+def test_a_page_that_says_what_its_records_give_passes(page):
+    page(HOLDS)
+    judged.check(of((HOLDS, "–"), (FAILS, "–")))  # page1 stored none: it is older
+
+
+def test_a_page_that_says_otherwise_is_refused(page):
+    page(HOLDS)
+    with pytest.raises(ValueError, match="page0: 002-C1: the page says holds, .* give undecided"):
+        judged.check(of((UNDECIDED, "noise")))
+    page(UNTESTED)
+    with pytest.raises(ValueError, match="002-C1: the page says not tested here"):
+        judged.check(of((HOLDS, "–")))
+
+
+def test_a_claim_that_the_page_lacks_is_told(page):
+    page(HOLDS)
+    both = pd.concat([of((HOLDS, "–")), of((FAILS, "–")).assign(id="002-C2")])
+    with pytest.raises(ValueError, match="002-C2: the page says nothing, .* does not hold"):
+        judged.check(both)

@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from advlib import data, studies
 from advlib.batch import plan, store
 from advlib.book.shown import safe_markdown
+from advlib.records import VERDICTS
 
 BANNER = """:::{warning}
 **A smoke test on small data.** It shows that the code runs; it judges no paper. That is what the
@@ -133,14 +134,15 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         if page.run and (page.run / name).is_file()
     ]
     links.append(f"{{download}}`the notebook <{page.notebook.name}>`")
-    age = (
-        " **The study's notebook has changed since**; this page is an earlier version of it."
-        if changed
-        else ""
-    )
+    up = "../" * (len(page.notebook.parts) - 1)
+    age = ""
+    if changed:
+        age = " **The study's notebook has changed since**; this page is an earlier version of it."
+    if changed and page.run and not (page.run / VERDICTS).is_file():
+        age += f" Its verdicts follow earlier rules; [today's]({up}book/claims.md) rest on its "
+        age += "records."
     threads = "1 thread" if made["threads"] == 1 else f"{made['threads']} threads"
     took = timedelta(seconds=round(made["seconds"]))
-    up = "../" * (len(page.notebook.parts) - 1)
     rows = {
         "data": f"{sets}",
         "seeds": seeds,

@@ -45,6 +45,27 @@ def of_pages() -> pd.DataFrame:
     return table.sort_values(["id", "page"], kind="stable", key=_by_number, ignore_index=True)
 
 
+def check(judged: pd.DataFrame) -> None:
+    """Raise ValueError where a published page says another verdict than its records give (of
+    `of_pages`). A page that stored none is of a time before that, and its head says so."""
+    wrong = []
+    for page, today in judged.groupby("page"):
+        file = PUBLISHED / str(page) / records.VERDICTS
+        if not file.is_file():
+            continue
+        told = pd.read_csv(file, keep_default_na=False).set_index("id")["verdict"]
+        now = today.set_index("id")["verdict"]
+        for claim in told.index.union(now.index, sort=False):
+            before, after = told.get(claim, "nothing"), now.get(claim, "nothing")
+            if before != after:
+                wrong.append(f"{page}: {claim}: the page says {before}, its records give {after}")
+    if wrong:
+        raise ValueError(
+            "book: by today's rules published pages say otherwise; run them anew (what was trained "
+            "is kept) and publish them:\n" + "\n".join(wrong)
+        )
+
+
 def over_pages(judged: pd.DataFrame) -> pd.DataFrame:
     """One verdict a claim: that of the pages that decide it; where they differ, the worst.
 
@@ -144,6 +165,11 @@ def _by_number(column: pd.Series) -> pd.Series:
 
 
 def write(folder: Path) -> None:
-    """The generated parts of the book's pages on claims and contradictions."""
-    (folder / "claims.md").write_text(claims_page(of_pages()), encoding="utf-8")
+    """The generated parts of the book's pages on claims and contradictions.
+
+    Raises ValueError where a page says another verdict than its records give.
+    """
+    judged = of_pages()
+    check(judged)
+    (folder / "claims.md").write_text(claims_page(judged), encoding="utf-8")
     (folder / "contradictions.md").write_text(contradictions_page(), encoding="utf-8")

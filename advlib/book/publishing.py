@@ -13,11 +13,11 @@ from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
 from advlib.book import shown
-from advlib.records import OUTCOMES
+from advlib.records import OUTCOMES, VERDICTS
 
 PUBLISHED = Path("book/studies")
 README = Path("README.md")
-KEPT = (*store.RESULTS, *store.HEADLINE, OUTCOMES)  # of a run, beside its notebook
+KEPT = (*store.RESULTS, *store.HEADLINE, OUTCOMES, VERDICTS)  # of a run, beside its notebook
 
 
 def publish(run: Path, page: str = "") -> Path:
