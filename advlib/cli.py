@@ -94,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         help="where the papers contradict themselves, with the figures that they print and those "
         "that their tables give",
     )  # fmt: skip
-    claims.add_argument("--readme", action="store_true", help="put the counts into the README")
+    claims.add_argument(
+        "--readme", action="store_true",
+        help="put the counts, and what each page found, into the README",
+    )  # fmt: skip
     claims.set_defaults(command=_claims)
 
     judge = commands.add_parser(
@@ -274,7 +277,7 @@ def _book(arguments: argparse.Namespace) -> int:
 
 def _claims(arguments: argparse.Namespace) -> int:
     from advlib import contradictions
-    from advlib.book import judged
+    from advlib.book import front, judged
     from advlib.checks import check_choice
 
     studies = [arguments.study] if arguments.study else list(contradictions.STUDIES)
@@ -284,7 +287,7 @@ def _claims(arguments: argparse.Namespace) -> int:
         print(contradictions.listing(contradictions.all_contradictions(studies)))
         return 0
     if arguments.readme:
-        judged.fill_readme()
+        front.fill_readme()
         return 0
     found = judged.over_pages(judged.of_pages())
     print(judged.listing(found[found["study"].isin(studies)]))
@@ -304,10 +307,10 @@ def _judge(arguments: argparse.Namespace) -> int:
 
 def _publish(arguments: argparse.Namespace) -> int:
     from advlib import book
-    from advlib.book import judged
+    from advlib.book import front
 
     print(f"Published as {book.publish(arguments.run, arguments.page)}")
-    judged.fill_readme()
+    front.fill_readme()
     return 0
 
 

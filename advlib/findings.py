@@ -27,6 +27,7 @@ from advlib.records import Run, check_columns, select
 from advlib.tables import Table, reader_name, table
 
 FILE = "findings.md"
+SUMMARY = "summary.md"  # the same in a few sentences, for the README and the front page
 SMOKE_TEST = "digits"  # the data set of quick runs
 
 
@@ -52,8 +53,10 @@ def verdicts(run: Run, rows: pd.DataFrame | None = None) -> Table | Markdown:
     return table(judged, small=True, index=False, caption="Claims and verdicts")
 
 
-def filled(study: str, rows: pd.DataFrame, values: Mapping[str, Any]) -> str:
+def filled(study: str, rows: pd.DataFrame, values: Mapping[str, Any], *, file: str = FILE) -> str:
     """The study's findings, Markdown, with the figures of these rows and of the paper's tables.
+
+    `file`: `FILE`, or `SUMMARY`.
 
     Raises:
         ValueError: a name, a column or a value that there is none of; the message names it.
@@ -70,9 +73,9 @@ def filled(study: str, rows: pd.DataFrame, values: Mapping[str, Any]) -> str:
         "printed": lambda **wanted: _there(paper, wanted),
     }
     try:
-        return environment.from_string(paper_files(study)[FILE]).render(values).strip()
+        return environment.from_string(paper_files(study)[file]).render(values).strip()
     except (TemplateError, TypeError) as error:
-        raise ValueError(f"{study}/{FILE}: {error}") from error
+        raise ValueError(f"{study}/{file}: {error}") from error
 
 
 def percent(share: float) -> str:

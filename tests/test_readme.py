@@ -5,12 +5,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
-from advlib import book, data, studies
+from advlib import book, contradictions, data, papers, records, studies
 from advlib.batch import plan, store
-from advlib.book import judged
+from advlib.book import front, judged
 from advlib.data import downloads
 
 README = Path("README.md").read_text(encoding="utf-8")
@@ -40,6 +41,40 @@ def test_the_counts_of_verdicts_are_those_of_the_published_records():
     shown = README[README.index(before) + len(before) : README.index(after)]
     told = judged.counts(judged.over_pages(judged.of_pages()))
     assert shown.strip() == told, "advlib claims --readme"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_found_is_told_by_its_records(page):
+    mark = front.mark(page)
+    before, after = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
+    shown = README[README.index(before) + len(before) : README.index(after)]
+    assert shown.strip() == front.summary(page), "advlib claims --readme"
+    assert f"_generated/{page}.md" in Path("book/index.md").read_text(encoding="utf-8")
+
+
+def shares(text):
+    """The shares that a text states, in percent, as they are written; not those in code, in
+    regions that are filled from records, and of intervals and tests."""
+    text = re.sub(
+        r"<!-- (.*?) -->.*?<!-- end of \1 -->|```.*?```|`[^`]*`", "", text, flags=re.DOTALL
+    )
+    text = text.replace("95 %", "").replace("about 5 %", "")
+    return re.findall(r"(?<![\d.])(\d+(?:\.\d+)?)\s?%", text)
+
+
+@pytest.fixture(scope="module")
+def figures():
+    """All shares of the published records and of the papers' tables, in percent."""
+    tables = [records.read(book.PUBLISHED / page)[0] for page in PAGES]
+    tables += [papers.paper_rows(study) for study in contradictions.STUDIES]
+    return pd.concat(tables)["value"].dropna().mul(100)
+
+
+@pytest.mark.parametrize("file", ["README.md", *map(str, sorted(Path("book").glob("*.md")))])
+def test_a_share_in_a_text_is_that_of_a_record(file, figures):
+    for share in shares(Path(file).read_text(encoding="utf-8")):
+        digits = len(share.partition(".")[2])
+        assert float(share) in set(figures.round(digits)), f"{share} % is in no record"
 
 
 def test_ci_runs_the_readmes_two_commands():

@@ -10,13 +10,11 @@ import pandas as pd
 
 from advlib import contradictions, records, studies
 from advlib.batch import store
-from advlib.book.publishing import PUBLISHED, README
+from advlib.book.publishing import PUBLISHED
 from advlib.claims import FAILS, HOLDS, ONLY, UNDECIDED, UNTESTED, VERDICTS, verdicts
-from advlib.files import fill
 from advlib.papers import paper_files
 
 COLUMNS = ("study", "id", "claim", "where", "verdict")
-MARK = "verdicts"  # of the README's table of counts
 TITLES = {  # of the papers, by study
     "aft_fgsm_vs_jsma": "Fine-tuning on FGSM or JSMA images (000)",
     "patch_augmentation": "Fine-tuning on altered patches (001)",
@@ -142,12 +140,6 @@ def listing(table: pd.DataFrame, width: int | None = None) -> str:
         if row.pages:
             blocks.append(wrap.fill(row.pages))
     return "\n".join([*blocks, "", counts(table)])
-
-
-def fill_readme() -> None:
-    """Put the counts into the README, where it has a place for them."""
-    if README.is_file():
-        fill(README, MARK, counts(over_pages(of_pages())))
 
 
 def _worst(verdicts: pd.Series) -> str:

@@ -15,7 +15,7 @@ from filelock import FileLock
 from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
-from advlib.book import judged, links, shown
+from advlib.book import front, judged, links, shown
 from advlib.book.heads import Page, headed
 from advlib.book.publishing import KEPT, PUBLISHED, executed
 
@@ -119,6 +119,7 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     status.parent.mkdir()
     status.write_text(_status(pages), encoding="utf-8")
     judged.write(status.parent)
+    front.write(status.parent)
     return links.contents(stage / "_toc.yml")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,11 +44,21 @@ def settings_of(study: str, defaults: Mapping[str, Any]) -> type[Settings]:
 
 def for_claims(study: str, rows: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.DataFrame:
     """A run's rows under the names of the study's claims.toml, where the study has others."""
-    if study in names():
-        rename = getattr(importlib.import_module(f"advlib.studies.{study}"), "for_claims", None)
-        if rename is not None:
-            return rename(rows, SimpleNamespace(**parameters))
-    return rows
+    rename = _own(study, "for_claims")
+    return rename(rows, SimpleNamespace(**parameters)) if rename else rows
+
+
+def for_summary(study: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The names that the study's summary.md uses beside the rows: the parameters, and its own."""
+    more = _own(study, "for_summary")
+    return dict(parameters) | (more(SimpleNamespace(**parameters)) if more else {})
+
+
+def _own(study: str, function: str) -> Callable[..., Any] | None:
+    """A function that a study may have."""
+    if study not in names():
+        return None
+    return getattr(importlib.import_module(f"advlib.studies.{study}"), function, None)
 
 
 def _kind(default: Any) -> Any:

@@ -13,7 +13,7 @@ from advlib.checks import check_choice
 from advlib.data import Head
 from advlib.defenses.patch_augmentation import parse
 from advlib.studies import rules, settings
-from advlib.studies.patch_augmentation.findings import values
+from advlib.studies.patch_augmentation.findings import for_summary, values
 from advlib.studies.patch_augmentation.paper import (
     beside,
     disorder,
@@ -63,8 +63,8 @@ from advlib.studies.settings import (
 
 __all__ = [
     "OTHERS", "Settings", "against_cost", "attack_settings", "beside", "by_attack", "by_protocol",
-    "compared", "curve", "disorder", "each_operation", "for_claims", "front", "gradients_at",
-    "mean_loss", "minutes", "nearest", "on_strong", "passes", "printed_twice",
+    "compared", "curve", "disorder", "each_operation", "for_claims", "for_summary", "front",
+    "gradients_at", "mean_loss", "minutes", "nearest", "on_strong", "passes", "printed_twice",
     "strongest", "trained_elsewhere", "tuned_longer", "twice", "values", "variants_of",
 ]  # fmt: skip
 

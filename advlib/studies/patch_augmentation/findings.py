@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from advlib.attacks import Attack
+from advlib.attacks import Attack, named
 from advlib.statistics import at_chance
-from advlib.studies.patch_augmentation.paper import Paper, minutes
+from advlib.studies.patch_augmentation.paper import Paper, beside, minutes
 from advlib.studies.patch_augmentation.rows import nearest
+from advlib.studies.patch_augmentation.steps import strongest
 from advlib.tables import reader_name
 
 if TYPE_CHECKING:
@@ -73,3 +74,23 @@ def values(
 def guessing_defenses(rows: pd.DataFrame, classes: int) -> list[str]:
     """The compared defenses whose network may as well be guessing on clean images."""
     return at_chance(rows[rows["table"] == "5"], classes)
+
+
+def for_summary(settings: Settings) -> dict[str, Any]:
+    """The names that summary.md uses beside the parameters and the rows."""
+    paper = beside(settings)
+    attacks = named.settings(settings.attack_set, settings.attack_steps)
+    strong = strongest(attacks, settings.autoattack_eps)
+    first = settings.models[0]
+    reported = paper.main[
+        paper.main["model"].eq(first)
+        & paper.main["attack"].eq(strong.name)
+        & paper.main["defense"].eq(settings.variant)
+    ]["value"]
+    return {
+        "first": first,
+        "table": paper.table,
+        "strong": strong.name,
+        "radius": strong.eps,
+        "reported": None if reported.empty else float(reported.iloc[0]),
+    }
