@@ -4,6 +4,7 @@ import json
 import shlex
 
 import nbformat
+import pandas as pd
 import pytest
 
 from advlib import cli
@@ -11,6 +12,15 @@ from advlib.batch import store
 from advlib.batch.plan import plan, schema, studies
 from advlib.book import heads
 from advlib.studies.settings import Settings
+
+CONTRADICTIONS = pd.DataFrame(
+    [
+        {
+            "id": "002-X1", "title": "Two means", "says": "One.", "but": "Another.",
+            "figures": "mean: 1 %", "reading": "A slip.",
+        }
+    ]
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -63,6 +73,17 @@ def test_the_box_tells_the_run(page):
     ):  # fmt: skip
         assert told in head, told
     assert "timings.csv" not in head  # the run has none
+
+
+def test_a_published_page_ends_with_its_papers_contradictions(page, monkeypatch):
+    monkeypatch.setattr(heads.contradictions, "contradictions", lambda study: CONTRADICTIONS)
+    monkeypatch.setattr(heads.contradictions, "STUDIES", ("tiny",))
+    published = page._replace(notebook=page.notebook.parent.parent / "book/studies/tiny.ipynb")
+    last = heads.headed(published).cells[-1].source
+    assert last.startswith("## Where the paper contradicts itself")
+    assert ":::{dropdown} 002-X1: Two means" in last
+    assert "One. **But:** Another.\n\n*mean: 1 %*\n\nA slip." in last
+    assert "contradicts" not in heads.headed(page).cells[-1].source  # a smoke test
 
 
 def test_every_parameter_is_in_the_table_with_its_comment(page):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from advlib import data, studies
+from advlib import contradictions, data, studies
 from advlib.batch import plan, store
 from advlib.book.shown import safe_markdown
 from advlib.records import VERDICTS
@@ -60,7 +60,24 @@ def headed(page: Page) -> NotebookNode:
     text = "\n\n".join(filter(None, parts))
     head = nbformat.v4.new_markdown_cell(f"::::{{div}} run-head\n{text}\n::::", id="run-head")
     notebook.cells.insert(1, head)
+    if page.study in contradictions.STUDIES and not page.quick:
+        told = nbformat.v4.new_markdown_cell(_contradictions(page.study), id="contradictions")
+        notebook.cells.append(told)
     return notebook
+
+
+def _contradictions(study: str) -> str:
+    """The section of a published page on its paper's contradictions, each of them folded."""
+    rows = contradictions.contradictions(study)
+    parts = [
+        "## Where the paper contradicts itself",
+        f"Our reading of it names {len(rows)} such places. Figures in italics are recomputed from "
+        "the paper's own tables.",
+    ]
+    for row in rows.itertuples():
+        told = contradictions.told(row)
+        parts.append(f":::{{dropdown}} {row.id}: {row.title}\n{told}\n:::")
+    return "\n\n".join(parts)
 
 
 def data_of(parameters: Mapping[str, Any]) -> str:

@@ -122,9 +122,7 @@ def contradictions_page() -> str:
     for study in contradictions.STUDIES:
         parts.append(f"## {TITLES[study]}")
         for row in contradictions.contradictions(study).itertuples():
-            figures = f"\n\n*{row.figures}*" if row.figures else ""
-            said = f"{row.says} **But:** {row.but}{figures}"
-            parts.append(f"### {row.id}: {row.title}\n\n{said}\n\n{row.reading}")
+            parts.append(f"### {row.id}: {row.title}\n\n{contradictions.told(row)}")
     return "\n\n".join(parts) + "\n"
 
 

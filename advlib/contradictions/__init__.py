@@ -106,6 +106,12 @@ def listing(table: pd.DataFrame, width: int | None = None) -> str:
     return "\n".join(lines)
 
 
+def told(row: Any) -> str:
+    """A row of `contradictions` in Markdown, without its title."""
+    figures = f"\n\n*{row.figures}*" if row.figures else ""
+    return f"{row.says} **But:** {row.but}{figures}\n\n{row.reading}"
+
+
 def _wrapped(figures: str, width: int) -> list[str]:
     """Each figure on lines of its own, a number together with its unit."""
     lines = []

@@ -41,3 +41,14 @@ def test_the_study_shows_both_protocols(browser):
     assert text.count("white-box") > 5
     assert text.count("static") > 5
     assert "holds only under the paper" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("width", [1400, 390])
+def test_no_page_is_wider_than_its_window(page, width, browser):
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    tab.goto((SITE / page).resolve().as_uri())
+    tab.wait_for_load_state("load")
+    wide = tab.evaluate("document.documentElement.scrollWidth")
+    tab.close()
+    assert wide <= width
