@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -100,6 +101,18 @@ def audit(
         elif clean.sum() < FEW:
             useless = f"only {clean.sum()} images are right without an attack"
     return pd.DataFrame(rows, columns=["check", "figure", "rule", "verdict"])
+
+
+def audits(subjects: Mapping[str, Subject], split: Split, **settings: Any) -> pd.DataFrame:
+    """`audit` of several networks `beside` each other, by their names."""
+    return beside({name: audit(of, split, **settings) for name, of in subjects.items()})
+
+
+def beside(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of `audit` as one: a line a check, a column a network with verdict and figure."""
+    first = next(iter(tables.values()))
+    told = {name: table["verdict"] + ": " + table["figure"] for name, table in tables.items()}
+    return pd.DataFrame({"check": first["check"], **told, "a warning if": first["rule"]})
 
 
 def zero_gradients(model: nn.Module, split: Split, *, loss: Loss = float32_cross_entropy) -> Tensor:

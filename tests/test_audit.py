@@ -331,3 +331,13 @@ def test_it_runs_on_a_pretend_accelerator_and_finds_the_same(digits, shallow):
             model, split = to_device(shallow), Split(*(part.to(DEVICE) for part in few))
             there = audit(Subject(model, "cnn", stranger=model), split, **settings, autoattacked=5)
     assert there.equals(here)
+
+
+def test_several_audits_stand_beside_each_other(digits, shallow, hardened):
+    few = digits.test.first(40)
+    subjects = {"plain": Subject(shallow, "cnn"), "robust": Subject(hardened, "cnn")}
+    table = module.audits(subjects, few, **EPS)
+    assert list(table.columns) == ["check", "plain", "robust", "a warning if"]
+    assert list(table["check"]) == list(CHECKS)
+    own = audit(subjects["robust"], few, **EPS)
+    assert list(table["robust"]) == [f"{r.verdict}: {r.figure}" for r in own.itertuples()]

@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from advlib import data, plots, tables
+from advlib import audit, data, plots, tables
 from advlib.checks import check_count, check_eps
 from advlib.files import write_whole
 from advlib.judge.foreign import load
@@ -108,9 +108,8 @@ def bars(*judgements: Judgement) -> Figure:
 
 def signs(*judgements: Judgement) -> tables.Table:
     """The audits: a line for each sign of masked gradients."""
-    audits = [of.audit.assign(network=_name(of.subject.model)) for of in judgements]
-    columns = ["network", "check", "figure", "rule", "verdict"]
-    return tables.table(pd.concat(audits, ignore_index=True)[columns], index=False, small=True)
+    audits = {_name(of.subject.model): of.audit for of in judgements}
+    return tables.table(audit.beside(audits), index=False, small=True)
 
 
 def sentences(*judgements: Judgement) -> Markdown:
