@@ -18,7 +18,7 @@ def verdict_on(study, number, rows):
     return [line["verdict"], line["reason"]]
 
 
-CATS = "folder:../shared/data/cats-vs-dogs"
+CATS = "cats_vs_dogs"
 
 
 def of_003(dataset, *models, clean=(0.95, 0.95, 0.95), static, white=None, pgd=(0.0, 0.2, 0.4)):

@@ -173,6 +173,11 @@ def averages(rows: pd.DataFrame, stated: pd.DataFrame) -> pd.DataFrame:
     return table.rename_axis(index=["percent or points", "attack"], columns="made_on")
 
 
+def for_claims(rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """The rows as claims.toml has them: with the paper's data whose figures they meet."""
+    return rows.assign(dataset=settings.paper_set)
+
+
 def needed_eps(rows: pd.DataFrame, stated: pd.DataFrame) -> float | None:
     """The radius at which undefended networks fall to the accuracy that the paper states for FGSM.
 

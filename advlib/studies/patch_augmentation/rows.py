@@ -10,7 +10,7 @@ import pandas as pd
 from advlib import tables
 from advlib.records import select
 from advlib.statistics import nearest_protocol
-from advlib.studies.patch_augmentation.paper import Paper
+from advlib.studies.patch_augmentation.paper import DATA, Paper
 
 if TYPE_CHECKING:
     from advlib.studies.patch_augmentation import Settings
@@ -93,13 +93,14 @@ def against_cost(
 
 
 def for_claims(rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """The rows under the names of claims.toml."""
+    """The rows under the names of claims.toml, with the paper's data whose figures they meet."""
     names = {
         r"^\d+-P\d+$": "proposed",
         f"^{settings.variant}, epochs: {min(settings.epochs_curve)}$": "fewest epochs",
         f"^{settings.variant}, epochs: {max(settings.epochs_curve)}$": "most epochs",
     }
-    return rows.assign(defense=rows["defense"].replace(names, regex=True))
+    dataset = DATA.get(settings.attack_set, settings.attack_set)
+    return rows.assign(defense=rows["defense"].replace(names, regex=True), dataset=dataset)
 
 
 def front(
