@@ -14,8 +14,9 @@ The last two always have their reason.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -212,22 +213,34 @@ def _check_words(study: str, known: Mapping[str, Any], rows: pd.DataFrame) -> No
     What a run need not measure, and the paper does not print, stands under `words`, by column.
     """
     paper, own = paper_rows(study), known.get("words", {})
+    columns, words = {*rows.columns, *paper.columns, *own}, _words((rows, paper), own)
     check_choice("protocol", known["protocol"], ORDER)
     for claim in known["claim"]:
         _check_claim(claim)
+        asked = [reference["rows"] for reference in claim.get("learned", ())]
         for condition in claim.get("condition", ()):
             _check_keys(condition)
             check_choice("protocol", condition.get("protocol", ORDER[0]), ORDER)
-            for column, value in (condition["rows"] | condition.get("than", {})).items():
-                check_choice("column", column, [*rows.columns, *paper.columns, *own])
-                words = set(own.get(column, ()))
-                for table in (rows, paper):
-                    words |= set(table[column].dropna()) if column in table else set()
-                for word in value if isinstance(value, list) else [value]:
-                    if isinstance(word, str):
-                        check_choice(column, word, sorted(w for w in words if isinstance(w, str)))
-                    elif word not in words:
-                        raise ValueError(f"{column}: must be one of {words}, got {word!r}")
+            asked += [condition["rows"], condition.get("than", {})]
+        for column, value in itertools.chain.from_iterable(map(dict.items, asked)):
+            check_choice("column", column, sorted(columns))
+            for word in value if isinstance(value, list) else [value]:
+                if isinstance(word, str):
+                    known_words = (w for w in words.get(column, ()) if isinstance(w, str))
+                    check_choice(column, word, sorted(known_words))
+                elif word not in words.get(column, ()):
+                    raise ValueError(f"{column}: must be one of {words[column]}, got {word!r}")
+
+
+def _words(
+    tables: Sequence[pd.DataFrame], more: Mapping[str, Sequence[Any]]
+) -> dict[str, set[Any]]:
+    """The values of each column in the tables, and those that are named besides."""
+    words = {column: set(values) for column, values in more.items()}
+    for table in tables:
+        for column in table.columns.difference(["value", "n"]):
+            words.setdefault(column, set()).update(table[column].dropna().unique())
+    return words
 
 
 def _check_claim(claim: Mapping[str, Any]) -> None:

@@ -205,11 +205,20 @@ def test_a_misspelt_word_in_a_condition_is_named(claim, change, says):
         ({"fited": "x"}, "^claim: .*did you mean 'fitted'"),
         ({"about": "robustnes"}, "^about: .*did you mean 'robustness'"),
         ({"not_tested": "x"}, "^claim: 000-C1 must have either condition or not_tested"),
+        ({"learned": [{"rows": {"defence": "x"}}]}, "^column: .*did you mean 'defense'"),
+        ({"learned": [{"rows": {"defense": "dominnat"}}]}, "^defense: .*did you mean 'dominant'"),
     ],
 )
 def test_a_misspelt_word_in_a_claim_is_named(claim, change, says):
     claim.update(change)
     with pytest.raises(ValueError, match=says):
+        claims.verdicts("any", rows(static=[0.9]))
+
+
+def test_a_misspelt_word_is_named_where_the_other_side_spells_it_right(claim):
+    than = {"defense": "dominant"}
+    claim["condition"] = [{"rows": {"defense": "dominnat"}, "than": than, "is": "at least"}]
+    with pytest.raises(ValueError, match="did you mean 'dominant'"):
         claims.verdicts("any", rows(static=[0.9]))
 
 
