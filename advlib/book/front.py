@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from advlib import files, records, studies
 from advlib.batch import store
 from advlib.book import judged
@@ -36,8 +38,11 @@ def fill_readme() -> None:
             files.fill(README, mark(page.stem), summary(page.stem))
 
 
-def write(folder: Path) -> None:
-    """The summaries as files that the front page includes."""
+def write(folder: Path, verdicts: pd.DataFrame) -> None:
+    """The summaries, and the counts of the verdicts (`judged.of_pages`), as files that the front
+    page includes."""
+    counts = judged.counts(judged.over_pages(verdicts))
+    (folder / "counts.md").write_text(f"{counts}\n", encoding="utf-8")
     for page in sorted(PUBLISHED.glob("*.ipynb")):
         text = f"{summary(page.stem)}\n"
         (folder / f"{page.stem}.md").write_text(text, encoding="utf-8")

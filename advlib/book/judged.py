@@ -154,12 +154,7 @@ def _by_number(column: pd.Series) -> pd.Series:
     return parts[0] + parts[1] + parts[2].str.zfill(3) + parts[3]
 
 
-def write(folder: Path) -> None:
-    """The generated parts of the book's pages on claims and contradictions.
-
-    Raises ValueError where a page says another verdict than its records give.
-    """
-    judged = of_pages()
-    check(judged)
+def write(folder: Path, judged: pd.DataFrame) -> None:
+    """The generated parts of the book's pages on claims (of `of_pages`) and contradictions."""
     (folder / "claims.md").write_text(claims_page(judged), encoding="utf-8")
     (folder / "contradictions.md").write_text(contradictions_page(), encoding="utf-8")

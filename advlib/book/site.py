@@ -32,8 +32,8 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
     a page links to is there, and the search finds each page. One build at a time; others wait.
 
     Raises ValueError if a page would rest on a failed run, on none, or on one of other code
-    (`allow_stale` then takes the outputs stored in notebooks/), if jupyter-book warns, or if the
-    site is not whole.
+    (`allow_stale` then takes the outputs stored in notebooks/), if a published page says another
+    verdict than its records give, if jupyter-book warns, or if the site is not whole.
     """
     pages = [_published(notebook) for notebook in sorted(PUBLISHED.glob("*.ipynb"))]
     pages += [_quick(job, runs, allow_stale) for job in plan()]
@@ -118,8 +118,10 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     status = stage / "book/_generated/status.md"
     status.parent.mkdir()
     status.write_text(_status(pages), encoding="utf-8")
-    judged.write(status.parent)
-    front.write(status.parent)
+    verdicts = judged.of_pages()
+    judged.check(verdicts)
+    judged.write(status.parent, verdicts)
+    front.write(status.parent, verdicts)
     return links.contents(stage / "_toc.yml")
 
 
