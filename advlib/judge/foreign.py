@@ -21,7 +21,7 @@ from advlib.predictions import logits
 # Statistics that networks are often trained with; each is a mean and a deviation a channel.
 USUAL = {
     "none": ((0.0,), (1.0,)),
-    "to -1 to 1": ((0.5,), (0.5,)),
+    "those for -1 to 1": ((0.5,), (0.5,)),
     "MNIST's": ((0.1307,), (0.3081,)),
     "CIFAR-10's": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "ImageNet's": (IMAGENET["mean"], IMAGENET["std"]),
@@ -178,27 +178,25 @@ def _module(place: str) -> ModuleType:
 
 
 def _check_normalisation(network: Foreign, few: Split, name: str) -> None:
-    """Raise ValueError if the network gets many more images right with other statistics."""
-    given = _right(network, few)
-    stated = network.normalize
-    channels = few.images.shape[1]
-    best, kind = given, ""
+    """Raise ValueError, naming them, if other statistics get many more images right."""
+    given, stated = _right(network, few), network.normalize
+    better: dict[str, float] = {}
     for usual, (mean, std) in USUAL.items():
-        if len(mean) not in (1, channels):
+        if len(mean) not in (1, few.images.shape[1]):
             continue
         network.normalize = Normalize(mean, std).to(few.images.device)
         right = _right(network, few)
-        if right.float().mean() > best.float().mean():
-            best, kind = right, usual
+        won, lost = int((right & ~given).sum()), int((given & ~right).sum())
+        sure = won > lost and binomtest(won, won + lost, 0.5, "greater").pvalue < 0.01
+        if sure and won - lost > BETTER * len(given):
+            numbers = ", std ".join(" ".join(f"{n:g}" for n in of) for of in (mean, std))
+            better[f"{_share(right)} with {usual} (mean {numbers})"] = right.float().mean().item()
     network.normalize = stated
-    lost, won = int((best & ~given).sum()), int((given & ~best).sum())
-    gain = (lost - won) / len(given)
-    if kind and gain > BETTER and binomtest(lost, lost + won, 0.5, "greater").pvalue < 0.01:
-        told = ", std ".join(" ".join(f"{n:g}" for n in numbers) for numbers in USUAL[kind])
+    if better:
+        told = ", ".join(sorted(better, key=lambda text: -better[text]))
         raise ValueError(
-            f"mean, std: {name} gets {_share(given)} of {len(given)} images right as stated, "
-            f"{_share(best)} with mean {told} ({kind}); state those that "
-            "it was trained with"
+            f"mean, std: {name} gets {_share(given)} of {len(given)} images right as stated, {told}; "
+            "state those that it was trained with"
         )
 
 
