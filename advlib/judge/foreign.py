@@ -195,8 +195,8 @@ def _check_normalisation(network: Foreign, few: Split, name: str) -> None:
     if better:
         told = ", ".join(sorted(better, key=lambda text: -better[text]))
         raise ValueError(
-            f"mean, std: {name} gets {_share(given)} of {len(given)} images right as stated, {told}; "
-            "state those that it was trained with"
+            f"mean, std: {name} gets {_share(given)} of {len(given)} images right as stated, "
+            f"{told}; state those that it was trained with"
         )
 
 
