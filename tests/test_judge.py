@@ -222,6 +222,8 @@ def test_few_classes_leave_autoattack_out(folder, tmp_path, digits):
         ({"function": "plain", "std": [0.0]}, "std: must be above 0"),
         ({"function": "plain", "mean": [0.1, 0.2]}, "mean: must be one number or 1"),
         ({"function": "plain", "dataset": "digit"}, "dataset"),
+        ({"function": "plain", "dataset": "folder:/nowhere"}, "dataset: .*no folder /nowhere"),
+        ({"function": "plain", "images": 5000}, "images: must be at most 359, all test images"),
         ({"function": "plain", "undefended": "x"}, "undefended: must be FILE.py:FUNCTION"),
     ],
 )
@@ -237,6 +239,12 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_attacked(
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         judge.report(tmp_path, **(settings | QUICK | changes))
     assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_attacked(folder, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match="out: cannot write to .*file"):
+        judged(folder, "plain", tmp_path / "file")
 
 
 def test_a_forgotten_normalisation_is_told(folder, tmp_path):

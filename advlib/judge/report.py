@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,7 @@ from matplotlib.figure import Figure
 from advlib import audit, data, plots, tables
 from advlib.checks import check_count, check_eps
 from advlib.files import write_whole
-from advlib.judge.foreign import load
+from advlib.judge.foreign import check, load
 from advlib.judge.judging import UNDEFENDED, Judgement, figures, judge, under_test
 from advlib.protocols import with_shown
 from advlib.records import Run
@@ -58,13 +59,28 @@ def report(
 
     Raises:
         ValueError: before anything is attacked; the message names the argument.
-        DataError: the data set cannot be had.
     """
     settings = {name: value for name, value in locals().items() if name != "out"}
     given = {"network": network, "undefended": undefended, "untricked": untricked}
     check_eps(eps)
     check_count("images", images)
-    shown = data.load(dataset, size=size, channels=channels, train=1, validation=0.0, test=images)
+    for name, where in given.items():
+        if where:
+            check(where, name)
+    try:
+        if images > (there := data.head(dataset).test):
+            raise ValueError(f"images: must be at most {there:,}, all test images; got {images:,}")
+        shown = data.load(
+            dataset, size=size, channels=channels, train=1, validation=0.0, test=images
+        )
+    except data.DataError as error:
+        raise ValueError(f"dataset: {error}") from error
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ValueError(f"out: cannot write to {out} ({error})") from error
     loaded = {
         name: load(
             where, shown.test, classes=len(shown.classes), mean=mean, std=std, name=name
