@@ -24,7 +24,7 @@ from advlib import claims
 from advlib.papers import paper_files, paper_rows
 from advlib.protocols import with_shown
 from advlib.records import Run, check_columns, select
-from advlib.tables import Table, reader_name, table
+from advlib.tables import Table, readable, reader_name, table
 
 FILE = "findings.md"
 SUMMARY = "summary.md"  # the same in a few sentences, for the README and the front page
@@ -50,6 +50,7 @@ def verdicts(run: Run, rows: pd.DataFrame | None = None) -> Table | Markdown:
         return Markdown("This run is a smoke test on small digits. It judges no paper.")
     judged = claims.verdicts(run.study, rows, run.outcomes)
     run.judged = judged[["id", "verdict", "reason"]]
+    judged["reason"] = judged["reason"].map(readable)
     return table(judged, small=True, index=False, caption="Claims and verdicts")
 
 

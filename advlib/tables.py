@@ -44,6 +44,12 @@ def reader_name(key: str) -> str:
     return NAMES.get(key, key)
 
 
+def readable(text: str) -> str:
+    """A text in which keys that stand before a colon, "resnet18: undecided", are written out."""
+    keys = "|".join(map(re.escape, sorted(NAMES, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w:])({keys})(?=: )", lambda found: NAMES[found[1]], text)
+
+
 def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with the names that a reader knows in place of the keys, for tables."""
     rows = rows.copy()

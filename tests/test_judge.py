@@ -222,7 +222,7 @@ def test_few_classes_leave_autoattack_out(folder, tmp_path, digits):
         ({"function": "plain", "std": [0.0]}, "std: must be above 0"),
         ({"function": "plain", "mean": [0.1, 0.2]}, "mean: must be one number or 1"),
         ({"function": "plain", "dataset": "digit"}, "dataset"),
-        ({"function": "plain", "dataset": "folder:/nowhere"}, "dataset: .*no folder /nowhere"),
+        ({"function": "plain", "dataset": "folder:/nowhere"}, "^dataset .*no folder /nowhere"),
         ({"function": "plain", "images": 5000}, "images: must be at most 359, all test images"),
         ({"function": "plain", "undefended": "x"}, "undefended: must be FILE.py:FUNCTION"),
     ],

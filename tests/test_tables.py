@@ -125,3 +125,16 @@ def test_reported_and_compared_show_the_papers_figure():
     assert ">99.0<" in html(tables.reported(paper, index=["defense"], columns=["model"]))
     shown = html(tables.compared(ours, paper, index=["defense"], columns=["model"]))
     assert [f for f in re.findall(r">([\d.]+)<", shown) if "." in f] == ["99.0", "90.0", "10.0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("vgg16: undecided (one seed)", "VGG-16: undecided (one seed)"),
+        ("page (torchvision:squeezenet1_0: fails)", "page (SqueezeNet 1.0: fails)"),
+        ("patches_cifar10: undecided", "patches_cifar10: undecided"),
+        ("resnet18 and a colon: no", "resnet18 and a colon: no"),
+    ],
+)
+def test_a_key_before_a_colon_is_written_out(text, said):
+    assert tables.readable(text) == said

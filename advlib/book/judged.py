@@ -13,6 +13,7 @@ from advlib.batch import store
 from advlib.book.publishing import PUBLISHED
 from advlib.claims import FAILS, HOLDS, ONLY, UNDECIDED, UNTESTED, VERDICTS, verdicts
 from advlib.papers import paper_files
+from advlib.tables import readable
 
 COLUMNS = ("study", "id", "claim", "where", "verdict")
 TITLES = {  # of the papers, by study
@@ -80,7 +81,8 @@ def over_pages(judged: pd.DataFrame) -> pd.DataFrame:
         same = group["verdict"].nunique() == group["reason"].nunique() == 1
         pages = (first["reason"] if first["reason"] != "–" else "") if same else "; ".join(told)
         line = {"study": first["study"], "id": name, "claim": first["claim"]}
-        lines.append(line | {"where": first["where"], "verdict": verdict, "pages": pages})
+        line |= {"where": first["where"], "verdict": verdict, "pages": readable(pages)}
+        lines.append(line)
     return pd.DataFrame(lines, columns=[*COLUMNS, "pages"])
 
 

@@ -74,7 +74,7 @@ def report(
             dataset, size=size, channels=channels, train=1, validation=0.0, test=images
         )
     except data.DataError as error:
-        raise ValueError(f"dataset: {error}") from error
+        raise ValueError(str(error)) from error  # it begins with the word dataset
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
