@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from advlib import contradictions
-from advlib.book import judged
+from advlib.book import front, judged
 from advlib.claims import FAILS, HOLDS, UNDECIDED, UNTESTED, claims
 
 NUMBERED = {"000": 18, "001": 30, "002": 25, "003": 14, "004": 18}  # in our reading of the papers
@@ -86,3 +86,11 @@ def test_a_claim_that_the_page_lacks_is_told(page):
     both = pd.concat([of((HOLDS, "–")), of((FAILS, "–")).assign(id="002-C2")])
     with pytest.raises(ValueError, match="002-C2: the page says nothing, .* does not hold"):
         judged.check(both)
+
+
+def test_a_page_of_a_study_without_a_summary_has_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(front, "PUBLISHED", tmp_path)
+    (tmp_path / "tiny").mkdir()
+    noted = '{"study": "tiny", "parameters": {}, "seconds": 1, "started": "now"}'
+    (tmp_path / "tiny/provenance.json").write_text(noted)
+    assert front.summary("tiny") == ""

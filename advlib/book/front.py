@@ -11,14 +11,18 @@ from advlib.batch import store
 from advlib.book import judged
 from advlib.book.publishing import PUBLISHED, README
 from advlib.findings import SUMMARY, filled
+from advlib.papers import paper_files
 
 MARK = "verdicts"  # of the README's table of counts
 
 
 def summary(page: str) -> str:
-    """What a published page found, in a few sentences, with the figures of its records."""
+    """What a published page found, in a few sentences, with the figures of its records; "" where
+    its study has no summary.md."""
     folder = PUBLISHED / page
     made = store.provenance(folder)
+    if SUMMARY not in paper_files(made["study"]):
+        return ""
     rows, _ = records.read(folder)
     values = studies.for_summary(made["study"], made["parameters"])
     return " ".join(filled(made["study"], rows, values, file=SUMMARY).split())

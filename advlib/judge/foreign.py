@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from advlib import cache
 from advlib.data import Split
+from advlib.findings import percent
 from advlib.networks import IMAGENET
 from advlib.networks.layers import Normalize
-from advlib.predictions import logits
+from advlib.predictions import correct, logits
 
 # Statistics that networks are often trained with; each is a mean and a deviation a channel.
 USUAL = {
@@ -179,30 +180,24 @@ def _module(place: str) -> ModuleType:
 
 def _check_normalisation(network: Foreign, few: Split, name: str) -> None:
     """Raise ValueError, naming them, if other statistics get many more images right."""
-    given, stated = _right(network, few), network.normalize
+    given, stated = correct(network, few), network.normalize
     better: dict[str, float] = {}
     for usual, (mean, std) in USUAL.items():
         if len(mean) not in (1, few.images.shape[1]):
             continue
         network.normalize = Normalize(mean, std).to(few.images.device)
-        right = _right(network, few)
+        right = correct(network, few)
         won, lost = int((right & ~given).sum()), int((given & ~right).sum())
         sure = won > lost and binomtest(won, won + lost, 0.5, "greater").pvalue < 0.01
         if sure and won - lost > BETTER * len(given):
             numbers = ", std ".join(" ".join(f"{n:g}" for n in of) for of in (mean, std))
-            better[f"{_share(right)} with {usual} (mean {numbers})"] = right.float().mean().item()
+            share = right.float().mean().item()
+            better[f"{percent(share)} with {usual} (mean {numbers})"] = share
     network.normalize = stated
     if better:
         told = ", ".join(sorted(better, key=lambda text: -better[text]))
         raise ValueError(
-            f"mean, std: {name} gets {_share(given)} of {len(given)} images right as stated, "
+            f"mean, std: {name} gets {percent(given.float().mean().item())} of "
+            f"{len(given)} images right as stated, "
             f"{told}; state those that it was trained with"
         )
-
-
-def _right(network: nn.Module, split: Split) -> Tensor:
-    return logits(network, split.images).argmax(1) == split.labels.cpu()
-
-
-def _share(right: Tensor) -> str:
-    return f"{100 * right.float().mean():.1f} %"

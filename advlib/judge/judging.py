@@ -21,6 +21,7 @@ from advlib.claims import HOLDS, ONLY, UNDECIDED, UNTESTED
 from advlib.data import Split
 from advlib.evaluation import Subject
 from advlib.evidence import Evidence
+from advlib.findings import percent
 from advlib.predictions import correct, logits
 from advlib.records import Run
 from advlib.statistics import wilson
@@ -62,8 +63,9 @@ class Judgement:
         low, high = wilson(round(share * count), count)
         reason = f" ({self.reason})" if self.reason else ""
         return (
-            f"In the worst case the network is right on {100 * share:.1f} % of {count:,} images "
-            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %). "
+            "In the worst case over the white-box attacks the network is right on "
+            f"{percent(share)} of {count:,} images (95 % interval {100 * low:.1f} to "
+            f"{percent(high)}). "
             f"“{SAYS}”: {self.verdict}{reason}."
         )
 
@@ -83,9 +85,9 @@ def judge(
     """Attack the network under every protocol that it has a network for, audit it, and judge it.
 
     Under `white-box` FGSM, PGD, PGD by float32's own gradient and Square attack the network itself;
-    AutoAttack gets the images that these leave. The undefended network meets FGSM, PGD and
-    AutoAttack. Under `static` and `adaptive` FGSM and PGD take
-    the subject's `undefended` and `untricked`. The worst case counts an image as right where no
+    AutoAttack gets the images that these leave. Under `static` and `adaptive` FGSM and PGD take the
+    subject's `undefended` and `untricked`. The undefended network meets FGSM, PGD and AutoAttack,
+    crafted on itself. The worst case counts an image as right where no
     attack of the protocol turned it; under `white-box` none of any protocol.
 
     Args:
