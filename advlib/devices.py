@@ -26,7 +26,7 @@ def memory() -> int:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the device computes faster in it (tensor cores, AMX), else float32."""
+    """bfloat16 where the device multiplies in it (tensor cores, AMX, AVX-512), else float32."""
     kind = device.type if device.type in ("cuda", "cpu") else "cpu"
     return torch.autocast(kind, torch.bfloat16, enabled=number_type(device) == "bfloat16")
 
@@ -36,7 +36,8 @@ def number_type(device: torch.device) -> str:
     if device.type == "cuda":
         faster = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        faster = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+        products = (torch.cpu._is_amx_tile_supported, torch.cpu._is_avx512_bf16_supported)
+        faster = device.type == "cpu" and any(has() for has in products)
     return "bfloat16" if faster else "float32"
 
 
