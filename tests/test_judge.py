@@ -6,10 +6,12 @@ import textwrap
 import pytest
 from safetensors.torch import save_model
 
-from advlib import cache, data, judge
+from advlib import cache, data, evaluation, judge, worst_case
+from advlib.attacks import Attack, fgsm
 from advlib.claims import FAILS, HOLDS, UNDECIDED, UNTESTED
 from advlib.cli import main
 from advlib.judge import judging
+from advlib.worst_case import WORST, worst_cases
 
 EPS = 0.1
 QUICK = {"eps": EPS, "steps": 10, "restarts": 2, "queries": 50, "images": 60, "size": 16}
@@ -124,7 +126,7 @@ def test_training_on_pgd_holds(folder, tmp_path):
     assert judgement.verdict == HOLDS, judgement.reason
     share, count = judgement.worst
     assert count == 60
-    plain = accuracy(judgement, defense="none", attack=judging.WORST, protocol="white-box")
+    plain = accuracy(judgement, defense="none", attack=WORST, protocol="white-box")
     assert share > plain + judging.GAIN
     assert judgement.verdict in judgement.says
 
@@ -159,7 +161,7 @@ def test_the_worst_case_is_no_better_than_any_attack(folder, tmp_path):
     rows = judgement.run.rows
     assert {"static", "adaptive", "white-box"} <= set(rows["protocol"])
     for _, of in rows[rows["protocol"].ne("clean")].groupby(["defense", "protocol"]):
-        worst = of["attack"].eq(judging.WORST)
+        worst = of["attack"].eq(WORST)
         assert worst.sum() == 1
         assert of.loc[worst, "value"].item() <= of["value"].min()
 
@@ -199,7 +201,10 @@ def test_few_classes_leave_autoattack_out(folder, tmp_path, digits):
         eps=EPS, steps=5, restarts=1, queries=20,
     )  # fmt: skip
     assert made.verdict != HOLDS
-    missing = judging._worst_cases(run, made.subject, split, EPS)
+    run.measure(
+        "few", [made.subject], split, [Attack("FGSM", fgsm, eps=EPS)], ["clean", "white-box"]
+    )
+    missing = worst_cases(run, "few", made.subject, split, eps=EPS)
     assert missing == "AutoAttack needs 4 classes, the network has 3"
 
 
@@ -234,8 +239,8 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_attacked(
     def never(*_arguments, **_options):
         raise AssertionError("something was attacked")
 
-    monkeypatch.setattr(judging, "craft", never)
-    monkeypatch.setattr("advlib.evaluation.craft", never)
+    for module in (evaluation, worst_case):
+        monkeypatch.setattr(module, "craft", never)
     settings = {"dataset": "digits", "network": f"{folder}/nets.py:{changes.pop('function', '')}"}
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         judge.report(tmp_path, **(settings | QUICK | changes))

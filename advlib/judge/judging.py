@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
 from advlib import claims, records
-from advlib.attacks import autoattack, craft, fgsm, pgd, square
+from advlib.attacks import fgsm, pgd, square
 from advlib.attacks.attack import Attack
 from advlib.audit import audit
 from advlib.checks import check_count, check_eps
@@ -22,14 +21,13 @@ from advlib.data import Split
 from advlib.evaluation import Subject
 from advlib.evidence import Evidence
 from advlib.findings import percent
-from advlib.predictions import correct, logits
 from advlib.records import Run
 from advlib.statistics import wilson
+from advlib.worst_case import WORST, of_subject, worst_cases
 
 YOURS, PLAIN = "the defense", "none"  # of subjects
 UNDEFENDED = "undefended"  # the model of the plain subject
-WORST = "worst case"  # of all attacks, image by image
-FEWEST_CLASSES = 4  # that AutoAttack needs
+TABLE = "protocols"
 STATIC_ONLY = "holds only for images crafted on the undefended network"
 GAIN = 0.01  # of accuracy that a defense must add to be called one
 SAYS = "More robust than the undefended network"
@@ -48,7 +46,7 @@ class Judgement:
     @property
     def rows(self) -> pd.DataFrame:
         """The network's own rows."""
-        return _of(self.run, self.subject)
+        return of_subject(self.run, self.subject)
 
     @property
     def worst(self) -> tuple[float, int]:
@@ -114,24 +112,25 @@ def judge(
     others = ["static"] * (subject.undefended is not None)
     others += ["adaptive"] * (subject.untricked is not None)
     plain = _undefended(subject)
-    known = plain is not None and not _of(run, plain).empty
+    last: dict[str, Any] = {"eps": eps, "autoattacked": autoattacked}
+    known = plain is not None and not of_subject(run, plain).empty
     with _stages(6 + (plain is not None)) as stage:
         with stage("clean, and from other networks"):
-            run.measure("protocols", [subject], split, [fast, gradual], ["clean", *others])
+            run.measure(TABLE, [subject], split, [fast, gradual], ["clean", *others])
         with stage("FGSM and PGD"):
-            run.measure("protocols", [subject], split, [fast, gradual], ["white-box"])
+            run.measure(TABLE, [subject], split, [fast, gradual], ["white-box"])
         with stage("PGD by float32's gradient"):
             naive = "float32"
-            run.measure("protocols", [subject], split, [gradual], ["white-box"], gradient=naive)
+            run.measure(TABLE, [subject], split, [gradual], ["white-box"], gradient=naive)
         with stage("Square"):
-            run.measure("protocols", [subject], split, [asking], ["white-box"])
+            run.measure(TABLE, [subject], split, [asking], ["white-box"])
         with stage("AutoAttack"):
-            missing = _worst_cases(run, subject, split, eps if autoattacked else None)
+            missing = worst_cases(run, TABLE, subject, split, **last)
         if plain and not known:
             with stage("the undefended network"):
                 protocols = ["clean", "static", "white-box"]
-                run.measure("protocols", [plain], split, [fast, gradual], protocols)
-                _worst_cases(run, plain, split, eps if autoattacked else None)
+                run.measure(TABLE, [plain], split, [fast, gradual], protocols)
+                worst_cases(run, TABLE, plain, split, **last)
         with stage("audit"):
             signs = audit(
                 subject, split, eps=eps, step=step, steps=steps, restarts=restarts,
@@ -156,47 +155,6 @@ def _undefended(subject: Subject) -> Subject | None:
     if (network := subject.undefended) is None:
         return None
     return Subject(network, UNDEFENDED, PLAIN, undefended=network)
-
-
-def _of(run: Run, subject: Subject) -> pd.DataFrame:
-    """The subject's rows in the run."""
-    rows = run.rows
-    return rows[rows["model"].eq(subject.model) & rows["defense"].eq(subject.defense)]
-
-
-def _worst_cases(run: Run, subject: Subject, split: Split, eps: float | None) -> str:
-    """Add the worst case of each protocol; under `white-box` AutoAttack of radius `eps` gets what
-    is left. Returns why it was not run, or "" if it was."""
-    own, outcomes = _of(run, subject), run.outcomes
-    clean = torch.from_numpy(outcomes[own.index[own["protocol"].eq("clean")][0]])
-    missing = ""
-    for protocol in own["protocol"].drop_duplicates()[1:]:
-        # Who knows the network itself has the images of all other protocols, too.
-        tried = own if protocol == "white-box" else own[own["protocol"].eq(protocol)]
-        right = clean
-        for row in tried.index:
-            right = right & torch.from_numpy(outcomes[row])
-        if protocol == "white-box":
-            classes = logits(subject.network, split.images[:1]).shape[1]
-            if eps is None:
-                missing = "AutoAttack was not run"
-            elif classes < FEWEST_CLASSES:
-                missing = f"AutoAttack needs {FEWEST_CLASSES} classes, the network has {classes}"
-            elif right.any():
-                right = _autoattacked(subject, split, right, eps)
-        columns = {"model": subject.model, "defense": subject.defense, "attack": WORST}
-        run.add(
-            "protocols", "accuracy", right, **columns, eps=own["eps"].max(), protocol=protocol,
-            split=own["split"].iloc[0],
-        )  # fmt: skip
-    return missing
-
-
-def _autoattacked(subject: Subject, split: Split, right: Tensor, eps: float) -> Tensor:
-    """Which images that were right are so after AutoAttack, too."""
-    some = Split(*(part[right.to(part.device)] for part in split))
-    shown = craft(subject.network, some, Attack("AutoAttack", autoattack, eps=eps))
-    return right.masked_scatter(right, correct(subject.network, shown))
 
 
 def _verdict(run: Run, subject: Subject, signs: pd.DataFrame, missing: str) -> tuple[str, str]:
