@@ -24,7 +24,7 @@ import torch
 import torchvision
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from advlib import devices
 from advlib.attacks.attack import Attack
@@ -33,6 +33,7 @@ from advlib.checks import check_choice
 from advlib.data import Dataset, Split
 from advlib.evaluation import Subject, evaluate
 from advlib.files import write_whole
+from advlib.networks import keeping
 from advlib.protocols import GRADIENTS, NONE, PROTOCOLS
 from advlib.source import source_digest
 
@@ -54,6 +55,7 @@ class Run:
         self._outcomes: dict[str, np.ndarray] = {}
         self._timings: list[dict[str, Any]] = []
         self._headline: tuple[pd.DataFrame, Figure] | None = None
+        self._networks: tuple[dict[str, nn.Module], dict[str, Any]] | None = None
         self.judged: pd.DataFrame | None = None  # what the page says of the claims (`findings`)
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -120,6 +122,17 @@ class Run:
         self._headline = table, figure
         plt.close(figure)
 
+    def keep(self, networks: Mapping[str, nn.Module], **built: Any) -> list[str]:
+        """Keep these networks with the run, by name, so that they can be attacked without being
+        trained; returns the names of those that are small enough (`keeping.LARGEST`).
+
+        `built` are the arguments of `networks.build` for all of them. A published page's are found
+        by `networks.published`.
+        """
+        small = {name: net for name, net in networks.items() if keeping.small(net)}
+        self._networks = (small, built) if small else None
+        return list(small)
+
     @property
     def rows(self) -> pd.DataFrame:
         """The rows so far: `COLUMNS` first, then the study's own."""
@@ -142,7 +155,7 @@ class Run:
         return pd.DataFrame(self._timings)
 
     def save(self, folder: str | Path | None = None) -> Path:
-        """Write records, outcomes, timings, verdicts, provenance and headline; returns the folder.
+        """Write records, outcomes and all else that the run holds; returns the folder.
 
         It is `$ADVLIB_RUN` where a batch set it, else results/STUDY below the working directory.
         """
@@ -159,6 +172,9 @@ class Run:
             folder / "provenance.json",
             lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8"),
         )
+        if self._networks is not None:
+            write = functools.partial(keeping.write, *self._networks)
+            write_whole(folder / keeping.NETWORKS, write)
         if self._headline is not None:
             table, figure = self._headline
             shown = table.astype(object).where(table.notna(), None)

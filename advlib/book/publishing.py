@@ -13,11 +13,18 @@ from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
 from advlib.book import shown
+from advlib.networks.keeping import NETWORKS
 from advlib.records import OUTCOMES, VERDICTS
 
 PUBLISHED = Path("book/studies")
 README = Path("README.md")
-KEPT = (*store.RESULTS, *store.HEADLINE, OUTCOMES, VERDICTS)  # of a run, beside its notebook
+KEPT = (
+    *store.RESULTS,
+    *store.HEADLINE,
+    OUTCOMES,
+    VERDICTS,
+    NETWORKS,
+)  # of a run, beside its notebook
 
 
 def publish(run: Path, page: str = "") -> Path:

@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from advlib import devices
+from advlib.checks import check_choice
 from advlib.data import Dataset
-from advlib.networks import cnns, libraries, resnets
+from advlib.networks import cnns, keeping, libraries, resnets
 from advlib.networks.layers import Normalize, Shape
 
 # A new network is a function in the file of its kind, and a row of the BUILDERS there.
@@ -95,6 +96,26 @@ def build_for(images: Dataset, name: str, **more: Any) -> nn.Module:
     """`build` a network for these images, on their device; `more` are its other arguments."""
     more |= {"classes": len(images.classes), "channels": images.channels, "size": images.size}
     return build(name, **more).to(images.train.images.device)
+
+
+def published(name: str) -> nn.Module:
+    """A network that a published page judged, in evaluation mode, on the CPU.
+
+        published("synthesis_mnist/PGD-AT")
+
+    Args:
+        name: PAGE/DEFENSE, a page in book/studies of a checkout and the defense in its records;
+            those of its first seed are kept.
+
+    Raises:
+        ValueError: no page keeps such a network; the message names those there are.
+    """
+    page, _, defense = name.partition("/")
+    check_choice("name", page, pages := keeping.pages())
+    built, state = keeping.read(pages[page], defense)
+    network = build(**built)
+    network.load_state_dict(state)
+    return network
 
 
 def check(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 
-from advlib.plots.bars import accuracy_against_cost, costs, protocols
+from advlib.plots.bars import accuracy_against_cost, costs, gains, protocols
 from advlib.plots.curves import (
     accuracy_against,
     accuracy_against_eps,
@@ -25,12 +25,14 @@ from advlib.plots.pictures import (
     filter_counts,
     guesses,
     histogram,
+    matrix,
     transfer,
 )
 
 __all__ = [
     "accuracy_against", "accuracy_against_cost", "accuracy_against_eps", "accuracy_by_count",
     "along_steps", "class_pairs", "confusions", "costs", "errors_against_eps", "examples",
-    "filter_counts", "guesses", "histogram", "landscape", "loss_curves", "masking", "palette",
-    "plt", "protocol_curves", "protocols", "share_curves", "style", "training_curves", "transfer",
+    "filter_counts", "gains", "guesses", "histogram", "landscape", "loss_curves", "masking",
+    "matrix", "palette", "plt", "protocol_curves", "protocols", "share_curves", "style",
+    "training_curves", "transfer",
 ]  # fmt: skip

@@ -104,6 +104,42 @@ def accuracy_against_cost(rows: pd.DataFrame, *, x: str, label: str) -> Figure:
     return figure
 
 
+def gains(rows: pd.DataFrame, by: str) -> Figure:
+    """What is left of a gain, step by step: bars in points, a panel a value of column `by`.
+
+    `rows` have the columns `step`, a word of the registry or one that begins with it, and `gain`,
+    in points; steps that a panel lacks are left out of it.
+    """
+    check_columns(rows, [by, "step", "gain"])
+    panels = list(dict.fromkeys(rows[by]))
+    steps = list(dict.fromkeys(rows["step"]))
+    figure, axes = grid(len(panels), 0.9 + 0.24 * len(steps), sharex=True)
+    low, high = min(0.0, rows["gain"].min()), max(0.0, rows["gain"].max())
+    room = 0.2 * (high - low or 1.0)  # for the numbers
+    for axis, panel in zip(axes, panels, strict=True):
+        own = rows[rows[by] == panel].groupby("step")["gain"].mean()
+        for step, gain in own.items():
+            place = steps.index(str(step))
+            axis.barh(place, gain, 0.7, color=_of_step(str(step)), linewidth=0)
+            right = gain >= 0
+            axis.annotate(
+                f"{gain:+.1f}", (gain, place), (3 if right else -3, 0), size=SMALLEST,
+                textcoords="offset points", ha="left" if right else "right", va="center",
+            )  # fmt: skip
+        axis.axvline(0, color=ZERO, linewidth=0.8)
+        axis.set(xlim=(low - (room if low < 0 else 0), high + room), ylim=(len(steps) - 0.5, -0.5))
+        axis.set_yticks(range(len(steps)), [wrapped(step, NAMES) for step in steps])
+        axis.grid(axis="y", visible=False)
+        title(axis, reader_name(panel), columns_of(axes), taken=NAMES)
+    label_outer(axes, "gain in accuracy, points", None)
+    return figure
+
+
+def _of_step(step: str) -> str:
+    word = next((word for word in ORDER if step.startswith(word)), "")
+    return look.protocol(word).colour if word else EDGE
+
+
 def costs(timings: pd.DataFrame) -> Figure:
     """Time of a training step relative to the whole network's, beside the parameters trained."""
     check_columns(timings, ["model", "step time", "parameters trained"])

@@ -60,6 +60,15 @@ def transfer(tables: Mapping[str, pd.DataFrame], *, label: str = "accuracy, %") 
     return figure
 
 
+def matrix(table: pd.DataFrame, *, label: str = "accuracy, %") -> Figure:
+    """A heatmap of a table of rates (0 to 1), with the numbers in its cells."""
+    figure, (axis,) = grid(1, 1.6 + 0.3 * len(table))
+    rows = [reader_name(key) for key in table.index]
+    mesh = heatmap(axis, table.to_numpy(float) * 100, rows, [*table.columns], numbers=True)
+    figure.colorbar(mesh, ax=axis, label=label)
+    return figure
+
+
 def filter_counts(counts: Mapping[str, Tensor], classes: Sequence[str]) -> Figure:
     """How often each filter is among the most moved, by class: a heatmap a convolution.
 
