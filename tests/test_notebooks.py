@@ -20,6 +20,11 @@ SMALLEST = {
         "seeds": [0],
     },
     "judge": {"attacked_images": 10, "steps": 2, "restarts": 1, "queries": 5},
+    "synthesis": {
+        "train_images": 60, "epochs": 1, "tune_epochs": 1, "robust_epochs": 1, "few_images": 10,
+        "steps": 2, "restarts": 1, "train_steps": 1, "queries": 5, "attacked_images": 10,
+        "autoattacked": [],
+    },
     "dominant_filters": {
         "size": 12, "train_images": 60, "test_images": 30, "attacked_images": 10,
         "search_images": 1, "models": ["base_cnn"], "epochs": 1, "tune_epochs": 1,

@@ -262,6 +262,7 @@ NEEDS = {
         lambda rows: plots.accuracy_against_cost(rows, x="eps", label="eps"),
         ["eps", "defense", "attack", "value", "gradient"],
     ),
+    "gains": (lambda rows: plots.gains(rows, "defense"), ["defense", "step", "gain"]),
     "costs": (plots.costs, ["model", "step time", "parameters trained"]),
     "training_curves": (plots.training_curves, ["epoch", "accuracy", "loss"]),
     "accuracy_against_eps": (
@@ -289,7 +290,7 @@ NEEDS = {
 }  # fmt: skip
 EVERYTHING = ROWS.assign(
     epoch=1, accuracy=0.5, loss=1.0, images=50, n=50, units="pixel", metric="accuracy",
-    temperature=1.0, steps=1, seed=0,
+    temperature=1.0, steps=1, seed=0, step="static", gain=-12.5,
 ).assign(**{"step time": 30.0, "parameters trained": 20.0})  # fmt: skip
 
 
@@ -342,6 +343,11 @@ DRAWN = {
         dict.fromkeys("ab", pd.DataFrame(np.eye(10))), CLASSES
     ),
     "transfer": lambda: plots.transfer({"before": RATES, "after": RATES}),
+    "matrix": lambda: plots.matrix(RATES.T),
+    "gains, two steps": lambda: plots.gains(
+        pd.DataFrame({"paper": "dominant filters, under PGD", "step": [PAPER, "white-box, PGD"],
+                      "gain": [98.0, -3.2]}), "paper"
+    ),
     "filter_counts": lambda: plots.filter_counts(
         {str(n): torch.ones(10, n, dtype=torch.int64) for n in (8, 128)}, CLASSES
     ),
@@ -388,7 +394,7 @@ def test_a_figure_fits_the_page_is_legible_and_has_units(name):
     assert ("paper" in {label.partition(",")[0] for label in labels(figure)}) == ("paper" in name)
     assert len(labels(figure)) == len(set(labels(figure)))
     heatmaps = [axis for axis in figure.axes if axis.collections and not axis.lines]
-    if name in ("confusions", "class_pairs", "transfer", "filter_counts"):
+    if name in ("confusions", "class_pairs", "transfer", "filter_counts", "matrix"):
         assert any("%" in axis.get_ylabel() for axis in heatmaps)  # the colour bar
 
 

@@ -131,7 +131,7 @@ def gains(rows: pd.DataFrame, by: str) -> Figure:
         axis.set_yticks(range(len(steps)), [wrapped(step, NAMES) for step in steps])
         axis.grid(axis="y", visible=False)
         title(axis, reader_name(panel), columns_of(axes), taken=NAMES)
-    label_outer(axes, "gain in accuracy, points", None)
+    label_outer(axes, "gain in accuracy, points", "attacker")
     return figure
 
 

@@ -61,10 +61,11 @@ def transfer(tables: Mapping[str, pd.DataFrame], *, label: str = "accuracy, %") 
 
 
 def matrix(table: pd.DataFrame, *, label: str = "accuracy, %") -> Figure:
-    """A heatmap of a table of rates (0 to 1), with the numbers in its cells."""
+    """Rates (0 to 1) as a heatmap with numbers: a row a defense, a column an attack."""
     figure, (axis,) = grid(1, 1.6 + 0.3 * len(table))
     rows = [reader_name(key) for key in table.index]
     mesh = heatmap(axis, table.to_numpy(float) * 100, rows, [*table.columns], numbers=True)
+    label_outer([axis], "attack, protocol", "defense")
     figure.colorbar(mesh, ax=axis, label=label)
     return figure
 
