@@ -25,6 +25,7 @@ import inspect
 import json
 import math
 import os
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,10 +47,11 @@ from advlib.files import write_whole
 Declared = TypeVar("Declared", bound=Callable[..., Any])
 Result = tuple[dict[str, Tensor], dict[str, Any]]  # tensors by name, and JSON-able notes
 
-LAYOUT = 2  # of the keys and entries; another one leaves all earlier entries alone
+LAYOUT = 3  # of the keys and entries; another one leaves all earlier entries alone
 LIBRARIES = ("torch", "torchvision", "timm")  # whose code their own version numbers tell
 _declared: WeakKeyDictionary[Any, tuple[str, int]] = WeakKeyDictionary()
 _in_use: ContextVar[bool] = ContextVar("in_use", default=True)
+_spared = 0.0  # see `spared`
 
 
 def versioned(name: str, version: int) -> Callable[[Declared], Declared]:
@@ -109,22 +111,35 @@ def remember(function: Callable[..., Result], device: torch.device, **arguments:
     key = digest([function, arguments, devices.describe(device), torch.__version__, LAYOUT])
     path = root() / name.replace(" ", "_") / f"{key}.safetensors"
     if (found := _read(path, key)) is not None:
-        return found
+        return _found(*found)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         lock.acquire()
     try:
         if (found := _read(path, key)) is not None:
-            return found
+            return _found(*found)
+        began, before = time.perf_counter(), _spared
         tensors, notes = function(**arguments)
         tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        said = {"notes": json.dumps(notes)}
-        said["checksum"] = _checksum(key, tensors, said["notes"])
+        took = time.perf_counter() - began + _spared - before
+        said = {"notes": json.dumps(notes), "seconds": f"{took:.3f}"}
+        said["checksum"] = _checksum(key, tensors, said)
         with _writing(path):
             write_whole(path, lambda part: save_file(tensors, part, said))
     finally:
         lock.release()
+    return tensors, notes
+
+
+def spared() -> float:
+    """Seconds that the results which this process found on disk had taken to compute."""
+    return _spared
+
+
+def _found(tensors: dict[str, Tensor], notes: dict[str, Any], seconds: float) -> Result:
+    global _spared
+    _spared += seconds
     return tensors, notes
 
 
@@ -153,20 +168,22 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _checksum(key: str, tensors: Mapping[str, Tensor], notes: str) -> str:
-    return digest([key, [[name, tensors[name]] for name in sorted(tensors)], notes])
+def _checksum(key: str, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+    held = [[name, tensors[name]] for name in sorted(tensors)]
+    return digest([key, held, said["notes"], said["seconds"]])
 
 
-def _read(path: Path, key: str) -> Result | None:
-    """The entry, or None if there is none, or none that is whole: it is then made anew."""
+def _read(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any], float] | None:
+    """The entry and the seconds that it took, or None if there is none, or none that is whole: it
+    is then made anew."""
     if not path.exists():
         return None
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             said = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        whole = said["checksum"] == _checksum(key, tensors, said["notes"])
-        return (tensors, json.loads(said["notes"])) if whole else None
+        whole = said["checksum"] == _checksum(key, tensors, said)
+        return (tensors, json.loads(said["notes"]), float(said["seconds"])) if whole else None
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError):
         return None
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from advlib import cache, devices, networks
+from advlib import cache, devices, networks, records
 from advlib.attacks import Attack, craft, fgsm, ifgsm, pgd
 from advlib.data import Split, pixels
 from advlib.training import Recipe
@@ -44,6 +44,22 @@ def test_work_is_done_once_for_each_set_of_arguments(tmp_path, marks):
     for value in (1.0, 1.0, 2.0, 1.0):
         remember_make(marks, value, tmp_path / "cache")
     assert len(list(marks.iterdir())) == 2
+
+
+def test_what_is_found_counts_with_the_seconds_that_it_took(tmp_path, marks):
+    start = cache.spared()
+    remember_make(marks, 1.0, tmp_path / "cache")
+    assert cache.spared() == start
+    remember_make(marks, 1.0, tmp_path / "cache")
+    assert 0.29 < cache.spared() - start < 3
+
+
+def test_a_run_tells_all_seconds_of_its_results_wherever_they_were_spent(tmp_path, marks):
+    remember_make(marks, 1.0, tmp_path / "cache")
+    run = records.Run("dominant_filters", {"dataset": "digits"})
+    remember_make(marks, 1.0, tmp_path / "cache")
+    assert 0.29 < run.provenance()["seconds"] < 3
+    assert records.Run("dominant_filters", {"dataset": "digits"}).provenance()["seconds"] < 0.3
 
 
 def test_two_processes_that_want_the_same_make_it_once(tmp_path, marks):

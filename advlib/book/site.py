@@ -15,7 +15,7 @@ from filelock import FileLock
 from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
-from advlib.book import front, judged, links, shown
+from advlib.book import front, gained, judged, links, shown
 from advlib.book.heads import Page, headed
 from advlib.book.publishing import KEPT, PUBLISHED, executed
 
@@ -122,6 +122,7 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     judged.check(verdicts)
     judged.write(status.parent, verdicts)
     front.write(status.parent, verdicts)
+    gained.write(status.parent)
     return links.contents(stage / "_toc.yml")
 
 
