@@ -15,7 +15,7 @@ from filelock import FileLock
 from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
-from advlib.book import front, gained, judged, links, shown
+from advlib.book import front, gained, judged, links, shown, wanted
 from advlib.book.heads import Page, headed
 from advlib.book.publishing import KEPT, PUBLISHED, executed
 
@@ -123,6 +123,7 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     judged.write(status.parent, verdicts)
     front.write(status.parent, verdicts)
     gained.write(status.parent)
+    wanted.write(status.parent)
     return links.contents(stage / "_toc.yml")
 
 

@@ -1,0 +1,77 @@
+"""What each published page has, and lacks, to bear its verdicts."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from advlib import records
+from advlib.batch import store
+from advlib.book.publishing import PUBLISHED
+
+WANTED = Path("book/wanted.toml")
+KEYS = {"page", "says", "parameter", "rows", "count", "at_least"}
+
+
+def wants() -> list[dict[str, Any]]:
+    """The wishes of wanted.toml, those whose page is published.
+
+    Raises ValueError for a key that there is none of.
+    """
+    told = tomllib.loads(WANTED.read_text(encoding="utf-8"))["want"]
+    for want in told:
+        if unknown := want.keys() - KEYS:
+            raise ValueError(f"{WANTED}: {want['page']}: no such key: {sorted(unknown)[0]}")
+    return [want for want in told if (PUBLISHED / want["page"]).is_dir()]
+
+
+def compared() -> pd.DataFrame:
+    """A row a wish: page, says, here, wanted, met."""
+    lines = []
+    for want in wants():
+        folder = PUBLISHED / want["page"]
+        parameters = store.provenance(folder)["parameters"]
+        if "rows" in want:
+            here = records.select(records.read(folder)[0], **want["rows"])["value"].mean()
+        elif "count" in want:
+            here = want["count"]
+        else:
+            here = _size(parameters[want["parameter"]])
+        line = {"page": want["page"], "says": want["says"], "here": here}
+        lines.append(line | {"wanted": want["at_least"], "met": here >= want["at_least"]})
+    return pd.DataFrame(lines)
+
+
+def _size(value: Any) -> float:
+    """A number, all of them for 0; of a list its length."""
+    if isinstance(value, list):
+        return len(value)
+    return value or float("inf")
+
+
+def told(rows: pd.DataFrame) -> str:
+    """Markdown: a line a wish, those of a page together."""
+    table = pd.DataFrame(
+        {
+            "": rows["met"].map({True: "✓", False: "✗"}),
+            "page": rows["page"].map(lambda page: f"[{page}](studies/{page}.ipynb)"),
+            "what": rows["says"],
+            "here": rows["here"].map(_text),
+            "wanted": rows["wanted"].map(_text),
+        }
+    )
+    return table.to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def _text(value: float) -> str:
+    if value == float("inf"):
+        return "all"
+    return f"{100 * value:.1f} %" if 0 < value < 1 else f"{value:,.0f}"
+
+
+def write(folder: Path) -> None:
+    """The generated part of the page on evidence."""
+    (folder / "wanted.md").write_text(told(compared()), encoding="utf-8")

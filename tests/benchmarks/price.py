@@ -1,0 +1,128 @@
+"""What the wanted runs would take: `python tests/benchmarks/price.py` fills a table of the page on
+evidence.
+
+A pass takes one image forward and backward through a network. Each page's run, at the scale that
+wanted.toml names, is counted in passes of its trainings and of the attacks in them and on the test
+images; a pass is timed on this machine, one thread, on batches of 128.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from advlib import book, cost, devices, files, networks
+from advlib.batch import store
+
+PAGE = Path(__file__).parents[2] / "book/evidence.md"
+BATCH = 128
+Part = tuple[str, float]  # a network, and how many passes it takes
+# Parameters of the wanted runs, beside those of the published ones.
+WANTED: dict[str, dict[str, Any]] = {
+    "dominant_filters": {"seeds": range(5), "attacked_images": 2000},
+    "aft_fgsm_vs_jsma": {"epochs": 15, "width": 16, "bases": 3},
+    "patches_fashion_mnist": {"images": 60_000, "compare_epochs": 30},
+    "patches_cifar10": {
+        "images": 50_000, "epochs": 30, "tune_epochs": 10, "attack_steps": 100, "width": 16,
+        "attacked_images": 500, "seeds": range(3),
+    },
+    "patches_imagenet": {"images": 625, "attacked_images": 200},
+    "cross_resnet_cifar10": {"images": 49_250, "width": 16, "epochs": 8},
+    "cross_resnet_mnist": {"images": 3000, "seeds": range(10)},
+    "cross_resnet_cats_and_dogs": {"images": 2800, "seeds": range(3)},
+    "distillation_and_patches": {"seeds": range(3), "distilled_attacked": 10_000},
+}  # fmt: skip
+
+
+def dominant_filters(p: SimpleNamespace) -> Iterator[Part]:
+    """Undefended, the two lessons, five fine-tunings of each, and the control."""
+    images = 42_000
+    for model in p.models:
+        tuned = 2 * p.tune_epochs * (1 + 2 + 1 + 2 + 2)
+        passes = images * (p.epochs + 1 + p.steps + tuned) + 20 * p.attacked_images * p.steps
+        if model == "base_cnn":
+            passes += images * 2 * p.control_epochs * (1 + p.train_steps)
+        yield model, passes * len(p.seeds)
+
+
+def aft_fgsm_vs_jsma(p: SimpleNamespace) -> Iterator[Part]:
+    """Undefended networks; what follows takes 500 images each time."""
+    yield p.model, p.bases * 50_000 * p.epochs
+
+
+def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
+    """Undefended, the variants and ablations, the other defenses, the attacks on all of them."""
+    tuned = len(p.variants) + 1 + len(p.optimizers) + 2 * len(p.epochs_curve)
+    steps, runs = p.attack_steps or 100, 12
+    for nth, model in enumerate(p.models):
+        passes = p.images * (p.epochs + 2 * p.tune_epochs * tuned * len(p.seeds))
+        if nth == 0:
+            passes += p.images * p.compare_epochs * len(p.others) * (1 + p.train_steps) / 2
+        yield model, passes + p.attacked_images * steps * runs * (tuned + len(p.others))
+
+
+def cross_resnet(p: SimpleNamespace) -> Iterator[Part]:
+    """Four networks a model and seed, each with as many steps as the proposed retraining."""
+    long = p.epochs * (1 + len(p.epss))
+    for model in p.models:
+        yield model, 4 * long * p.images * len(p.seeds)
+
+
+def distillation_and_patches(p: SimpleNamespace) -> Iterator[Part]:
+    """Teachers and students, at each temperature, and the attacks on them at each radius."""
+    trained = 4 * p.distilled_epochs * 50_000
+    trained += 2 * len(p.temperatures) * p.distilled_epochs * p.curve_images
+    attacked = 3 * 2 * p.distilled_attacked * p.steps * len(p.epss)
+    yield p.distilled_model, (trained + attacked) * len(p.seeds)
+
+
+COUNTS: dict[str, Callable[[SimpleNamespace], Iterator[Part]]] = {
+    "dominant_filters": dominant_filters,
+    "aft_fgsm_vs_jsma": aft_fgsm_vs_jsma,
+    "patch_augmentation": patch_augmentation,
+    "cross_resnet": cross_resnet,
+    "distillation_and_patches": distillation_and_patches,
+}
+
+
+def seconds(model: str, size: int, channels: int, width: int) -> float:
+    """Of a pass: a training step's share of an image."""
+    batch = 16 if size > 64 else BATCH
+    network = networks.build(model, size=size, channels=channels, width=width).to(devices.default())
+    images = torch.rand(batch, channels, size, size, device=devices.default())
+    labels = torch.randint(10, (batch,), device=devices.default())
+    return cost.step_seconds({"": network}, images, labels, rounds=4)[""] / batch
+
+
+def main() -> None:
+    """Count, time, and put the table into the page."""
+    torch.set_num_threads(1)
+    timed: dict[tuple, float] = {}
+    lines = ["| page | passes, millions | a pass, ms | core hours |", "|:--|--:|--:|--:|"]
+    for page, more in WANTED.items():
+        made = store.provenance(book.PUBLISHED / page)
+        p = SimpleNamespace(**({"width": 64, "channels": 3} | made["parameters"] | more))
+        distilled = made["study"] == "distillation_and_patches"
+        name = p.distilled_on if distilled else p.dataset
+        size = p.distilled_size if distilled else p.size
+        channels = 1 if name in ("mnist", "fashion_mnist") else 3
+        passes = hours = 0.0
+        for model, count in COUNTS[made["study"]](p):
+            what = (model, size, channels, p.width)
+            if what not in timed:
+                timed[what] = seconds(*what)
+            passes, hours = passes + count, hours + count * timed[what] / 3600
+        line = f"| {page} | {passes / 1e6:,.1f} | {3.6e6 * hours / passes:.2f} | {hours:,.1f} |"
+        lines.append(line)
+        print(line, flush=True)
+    where = f"{platform.machine()}, {devices.number_type(devices.default())}, one thread"
+    files.fill(PAGE, "price", "\n".join([*lines, "", f"Timed on {where}."]))
+
+
+if __name__ == "__main__":
+    main()
