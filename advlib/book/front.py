@@ -1,15 +1,20 @@
-"""What README and front page say of the published runs: summaries and counts, from records."""
+"""What README and front page say of the published runs: summaries, counts and the table of claims,
+from records."""
 
 from __future__ import annotations
 
+import html
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from advlib import files, records, studies
+from advlib import contradictions, files, records, studies
 from advlib.batch import store
 from advlib.book import judged
 from advlib.book.publishing import PUBLISHED, README
+from advlib.claims import VERDICTS
 from advlib.findings import SUMMARY, filled
 from advlib.papers import paper_files
 
@@ -42,11 +47,101 @@ def fill_readme() -> None:
             files.fill(README, mark(page.stem), summary(page.stem))
 
 
+def sentence(verdicts: pd.DataFrame) -> str:
+    """How the claims of the papers came out, in a sentence (of `judged.of_pages`)."""
+    counted = judged.counted(judged.over_pages(verdicts)).loc["all"]
+    told = [f"**{counted[verdict]}** {SAID[verdict]}" for verdict in VERDICTS]
+    return f"Of {counted['claims']} claims {', '.join(told[:-1])}, and {told[-1]}."
+
+
+SAID = dict(
+    zip(
+        VERDICTS,
+        (
+            "hold", "hold only under the paper's own protocol", "do not hold", "are undecided",
+            "were not tested",
+        ),
+        strict=True,
+    )
+)  # fmt: skip
+COLUMNS = {  # of the table of claims: the class of a cell, and its heading
+    "id": "number", "paper": "paper", "says": "claim", "static": "static",
+    "white-box": "white-box", "verdict": "verdict", "page": "evidence",
+}  # fmt: skip
+
+
+def claims_table(verdicts: pd.DataFrame) -> str:
+    """HTML: a row a claim, which a script makes sortable and filterable (of `judged.of_pages`).
+
+    The figures are those of the page whose verdict counts; a range is over the claim's conditions.
+    """
+    over = judged.over_pages(verdicts).set_index("id")
+    rows = []
+    for name, line in over.iterrows():
+        own = verdicts[verdicts["id"].eq(name) & verdicts["verdict"].eq(line["verdict"])].iloc[0]
+        title = judged.TITLES[line["study"]].rpartition(" (")[0]
+        static, known = _figures(own["static"]), _figures(own["white-box"])
+        says = html.escape(line["claim"])
+        if static == known != "–":  # no images were crafted: it is the same under any protocol
+            says, static, known = f"{says} <small>Measured: {known}</small>", "–", "–"
+        where = f'<a href="studies/{own["page"]}.html">{own["page"]}</a>'
+        cells = {
+            "id": name,
+            "paper": html.escape(title),
+            "says": says,
+            "static": static,
+            "white-box": known,
+            "verdict": f"{judged.ICONS[line['verdict']]} {line['verdict']}",
+            "page": where,
+        }
+        rows.append(
+            "<tr>"
+            + "".join(
+                f'<td class="{key}" data-label="{COLUMNS[key]}">{text}</td>'
+                for key, text in cells.items()
+            )
+            + "</tr>"
+        )
+    heads = "".join(
+        f'<th scope="col"><button type="button" class="sort" data-sort="{key}">{said}</button></th>'
+        for key, said in COLUMNS.items()
+    )
+    titles = [judged.TITLES[study].rpartition(" (")[0] for study in contradictions.STUDIES]
+    return (
+        '<div id="claims">\n<div class="claims-tools" hidden>\n'
+        '<label>Search <input class="search" type="search"></label>\n'
+        f"{_choice('paper', titles)}\n{_choice('verdict', VERDICTS)}\n"
+        '<span class="claims-count" role="status"></span>\n</div>\n'
+        '<div class="claims-box" tabindex="0" role="region" aria-label="All claims">\n<table>\n'
+        f'<thead><tr>{heads}</tr></thead>\n<tbody class="list">\n'
+        + "\n".join(rows)
+        + "\n</tbody>\n</table>\n</div>\n</div>\n"
+    )
+
+
+def _choice(name: str, values: Iterable[str]) -> str:
+    options = "".join(f"<option>{html.escape(value)}</option>" for value in values)
+    return (
+        f'<label>{name.capitalize()} <select data-filter="{name}">'
+        f'<option value="">all</option>{options}</select></label>'
+    )
+
+
+def _figures(told: str) -> str:
+    """The figures that a claim's conditions found, "1.3 to 5.6 %"; a dash for none."""
+    found = [float(value) for value in re.findall(r"(?:^|; )(-?[\d.]+)%", told)]
+    if not found:
+        return "–"
+    low, high = min(found), max(found)
+    return f"{low:.1f} %" if low == high else f"{low:.1f} to {high:.1f} %"
+
+
 def write(folder: Path, verdicts: pd.DataFrame) -> None:
-    """The summaries, and the counts of the verdicts (`judged.of_pages`), as files that the front
-    page includes."""
+    """What the front page includes: the counts, the table of claims, and the pages' summaries."""
     counts = judged.counts(judged.over_pages(verdicts))
     (folder / "counts.md").write_text(f"{counts}\n", encoding="utf-8")
+    (folder / "sentence.md").write_text(f"{sentence(verdicts)}\n", encoding="utf-8")
+    (folder / "claims.html").write_text(claims_table(verdicts), encoding="utf-8")
     for page in sorted(PUBLISHED.glob("*.ipynb")):
         text = f"{summary(page.stem)}\n"
         (folder / f"{page.stem}.md").write_text(text, encoding="utf-8")

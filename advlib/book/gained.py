@@ -27,6 +27,8 @@ def left() -> pd.DataFrame:
         made = gains.left(study, records.read(folder)[0])
         names = {"study": study, "paper": TITLES[study], "page": told["page"], "says": told["says"]}
         parts.append(made.assign(**names))
+    if not parts:
+        return pd.DataFrame()
     rows = pd.concat(parts, ignore_index=True)
     return rows.sort_values("step", key=lambda steps: steps.map(_place), kind="stable")
 
@@ -81,8 +83,9 @@ def nearest() -> str:
 
 
 def write(folder: Path) -> None:
-    """The generated parts of the page on gains."""
-    rows = left()
+    """The generated parts of the page on gains; none where no paper's page is published."""
+    if (rows := left()).empty:
+        return
     plots.style()
     figure = plots.gains(rows, "paper")
     figure.savefig(folder / FIGURE, metadata={"Date": None})

@@ -87,7 +87,15 @@ def over_pages(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts(table: pd.DataFrame) -> str:
-    """Markdown: how many numbered claims of each paper have each verdict (`over_pages`).
+    """`counted` as Markdown, under the papers' titles."""
+    wide = counted(table)
+    names = {study: TITLES.get(study, study) for study in wide.index}
+    return wide.rename(index=names).rename_axis(index="paper", columns=None).to_markdown()
+
+
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """How many numbered claims of each paper have each verdict (`over_pages`): a row a study, and
+    one for all; a column a verdict, after that of all claims.
 
     Our own controls, whose numbers begin with a K, are no claims of a paper.
     """
@@ -98,8 +106,7 @@ def counts(table: pd.DataFrame) -> str:
     wide = wide.reindex(index=contradictions.STUDIES, columns=list(VERDICTS), fill_value=0)
     wide.loc["all"] = wide.sum()
     wide.insert(0, "claims", wide.sum(axis=1))
-    names = {study: TITLES.get(study, study) for study in wide.index}
-    return wide.rename(index=names).rename_axis(index="paper", columns=None).to_markdown()
+    return wide
 
 
 def claims_page(judged: pd.DataFrame) -> str:

@@ -31,7 +31,7 @@ def publish(run: Path, page: str = "") -> Path:
     """Make a complete run's notebook and results a page in book/studies; returns the notebook.
 
     All of it or, where something is refused, nothing. `page` is the page's name, by default the
-    study's. The README's table of that name becomes the run's headline. Outputs are those that
+    study's. Outputs are those that
     `shown.made_safe` lets through.
 
     Raises:
@@ -57,9 +57,6 @@ def publish(run: Path, page: str = "") -> Path:
     notebook = PUBLISHED / f"{page}.ipynb"
     pages = {notebook: nbformat.writes(executed).rstrip("\n").encode() + b"\n"}
     pages |= {PUBLISHED / page / name: content for name, content in found.items()}
-    if headline in found and README.is_file():
-        text = files.filled(README.read_text(encoding="utf-8"), page, found[headline].decode())
-        pages[README] = text.encode()
     files.write_all(pages)
     for name in KEPT:
         if name not in found:  # of an earlier run

@@ -23,6 +23,7 @@ BUILD = Path("_build")
 SITE = BUILD / "site"
 HTML = Path("_build/html")  # where jupyter-book puts the pages, below a site
 SETTINGS = ("_config.yml", "_toc.yml")
+INCLUDED = ("CHANGELOG.md", "CONTRIBUTING.md")  # pages of the book, too
 
 
 def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
@@ -103,6 +104,9 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     sources += [p for p in Path("book").rglob("*") if p.is_file() and PUBLISHED not in p.parents]
     copied = {source: source for source in sources}
     copied[Path("book/_static/mathjax.js")] = _mathjax()
+    copied |= {
+        Path("book/_generated") / name: Path(name) for name in INCLUDED if Path(name).is_file()
+    }
     for page in pages:
         beside = page.notebook.with_suffix("")
         for name in KEPT if page.run else ():
@@ -116,7 +120,7 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
         (stage / page.notebook).parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(headed(page), stage / page.notebook)
     status = stage / "book/_generated/status.md"
-    status.parent.mkdir()
+    status.parent.mkdir(exist_ok=True)
     status.write_text(_status(pages), encoding="utf-8")
     verdicts = judged.of_pages()
     judged.check(verdicts)

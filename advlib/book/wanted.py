@@ -21,6 +21,8 @@ def wants() -> list[dict[str, Any]]:
 
     Raises ValueError for a key that there is none of.
     """
+    if not WANTED.is_file():
+        return []
     told = tomllib.loads(WANTED.read_text(encoding="utf-8"))["want"]
     for want in told:
         if unknown := want.keys() - KEYS:
@@ -73,5 +75,6 @@ def _text(value: float) -> str:
 
 
 def write(folder: Path) -> None:
-    """The generated part of the page on evidence."""
-    (folder / "wanted.md").write_text(told(compared()), encoding="utf-8")
+    """The generated part of the page on evidence, if there is any."""
+    if not (rows := compared()).empty:
+        (folder / "wanted.md").write_text(told(rows), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a batch costs beside its kernels: `make bench-batch` puts a table into the README.
+"""What a batch costs beside its kernels: `make bench-batch` puts a table into book/benchmarks.md.
 
 The quick notebooks, trainings and all (nothing cached): by one worker, by two who know how long
 each took where its outputs were stored, and by two who know it from that batch; many empty
@@ -27,7 +27,7 @@ from advlib.files import fill
 
 # A worker imports this file again; torch, which `advlib run` keeps from its workers, comes later.
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "book/benchmarks.md"
 EMPTY = """import json, os, pathlib
 folder = pathlib.Path(os.environ["ADVLIB_RUN"])
 (folder / "records.csv").write_text("value\\n")
@@ -37,7 +37,7 @@ noted = {"parameters": {"seeds": seeds}, "started": "", "seconds": 0}
 
 
 def main() -> None:
-    """Measure, print the table and put it into the README."""
+    """Measure, print the table and put it into book/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--empty", type=int, default=1000, help="empty notebooks")
     rows = [
@@ -51,7 +51,7 @@ def main() -> None:
     ]
     report = "\n".join(rows)
     print(report)
-    fill(README, "batch", report)
+    fill(PAGE, "batch", report)
 
 
 def studies(workers: int, *times: str) -> Iterator[str]:

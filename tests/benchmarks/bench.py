@@ -1,4 +1,4 @@
-"""Speed of advlib against its peers: `make bench` prints a table and puts it into the README.
+"""Speed of advlib against its peers: `make bench` puts a table into book/benchmarks.md.
 
 Every figure is a ratio of medians over interleaved repetitions (A B C A B C ...) in one process,
 so what else the machine does falls on all alike. Nothing here is a test; no run can fail.
@@ -45,7 +45,7 @@ from advlib.training import Recipe, fit
 
 DEVICE = devices.default()
 EPS, STEP, STEPS = 0.3, 0.01, 40  # Madry et al. 2018 on MNIST
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "book/benchmarks.md"
 COLUMNS = ("ours", "torchattacks", "foolbox", "ART", "torchvision", "DataLoader", "the whole")
 
 
@@ -60,12 +60,12 @@ class Case(NamedTuple):
 
 
 def main() -> None:
-    """Run the cases, print the table and put it into the README."""
+    """Run the cases, print the table and put it into book/benchmarks.md."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ADVLIB_CACHE"] = folder  # nothing is taken from an earlier run
         report = measured()
     print(report)
-    files.fill(README, "benchmarks", report)
+    files.fill(PAGE, "benchmarks", report)
 
 
 def measured() -> str:

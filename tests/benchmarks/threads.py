@@ -1,7 +1,7 @@
 """How idle threads should wait: a training step on a quiet machine, and beside two busy processes.
 
 `python tests/benchmarks/threads.py` puts a table of medians over rounds, in which the settings take
-turns, into the README.
+turns, into book/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main() -> None:
             f"| {name} | {quiet[name]:.1f} | {busy[name]:.1f} | {ratios[0]:.2f} | {ratios[1]:.2f} |"
         )
     print("\n".join(lines))
-    fill(Path(__file__).parents[2] / "README.md", "threads", "\n".join(lines))
+    fill(Path(__file__).parents[2] / "book/benchmarks.md", "threads", "\n".join(lines))
 
 
 if __name__ == "__main__":

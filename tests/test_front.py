@@ -1,0 +1,134 @@
+"""The generated parts of the front page, of the page on gains and of that on evidence."""
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from advlib import contradictions, gains, records
+from advlib.book import PUBLISHED, front, gained, judged, wanted
+from advlib.claims import FAILS, HOLDS, UNTESTED
+from advlib.protocols import PAPER
+
+VERDICTS = pd.DataFrame(
+    [
+        ("dominant_filters", "002-C1", "<b>A</b> & b", "§ 1", HOLDS, "97.5% (95.0% to 99.0%), must "
+         "be at least 60.0%; 88.0%, must be at least 50.0%", "1.3%, must be at least 60.0%", "p"),
+        ("dominant_filters", "002-C2", "clean", "§ 1", FAILS, "71.6%, must be at least 80.0%",
+         "71.6%, must be at least 80.0%", "p"),
+        ("cross_resnet", "003-C1", "no", "§ 1", UNTESTED, "–", "–", "q"),
+    ],
+    columns=["study", "id", "claim", "where", "verdict", "static", "white-box", "page"],
+).assign(reason="–")  # fmt: skip
+
+
+class Cells(HTMLParser):
+    """The texts of a table's body, row by row."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.inside = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        self.inside = self.inside or tag == "td"
+        if tag == "td":
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag != "td"
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def test_the_table_has_a_row_a_claim_with_its_figures_and_verdict():
+    _, first, second, third = Cells(front.claims_table(VERDICTS)).rows
+    assert first[:3] == ["002-C1", "Dominant filters", "<b>A</b> & b"]  # shown, not obeyed
+    assert first[3:] == ["88.0 to 97.5 %", "1.3 %", "✓ holds", "p"]
+    assert second[2:] == ["clean Measured: 71.6 %", "–", "–", "✗ does not hold", "p"]
+    assert third[3:] == ["–", "–", "– not tested here", "q"]
+
+
+def test_the_sentence_counts_all_claims():
+    assert front.sentence(VERDICTS) == (
+        "Of 3 claims **1** hold, **0** hold only under the paper's own protocol, **1** do not "
+        "hold, **0** are undecided, and **1** were not tested."
+    )
+
+
+@pytest.mark.parametrize("study", contradictions.STUDIES)
+def test_a_gain_begins_with_the_papers_and_ends_with_one_who_knows_the_network(study):
+    page = gains.gain_of(study)["page"]
+    rows = gains.left(study, records.read(PUBLISHED / page)[0])
+    assert rows["step"].iloc[0] == PAPER
+    assert rows["share"].iloc[0] == 1
+    assert rows["step"].iloc[-1].startswith("white-box")
+    assert rows["gain"].between(-100, 100).all()
+
+
+def test_a_gain_is_with_the_defense_minus_without():
+    study = "dominant_filters"
+    told = gains.gain_of(study)
+    rows, _ = records.read(PUBLISHED / told["page"])
+    changed = rows.copy()
+    changed.loc[rows["table"].eq("9"), "value"] += 0.125
+    before, after = (gains.left(study, of).set_index("step")["gain"] for of in (rows, changed))
+    assert before[PAPER] == pytest.approx(98.66 - 0.58)  # Table 9's mean, and Table 7
+    assert (after - before)["static"] == pytest.approx(12.5)
+    assert (after - before)[PAPER] == 0
+
+
+def test_the_nearest_protocol_is_named_with_its_distance():
+    lines = gained.nearest().splitlines()
+    (dominant,) = [line for line in lines if line.startswith("| Dominant filters")]
+    assert "| static" in dominant
+    assert not any("| paper " in line for line in lines[2:])
+
+
+def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
+    file = tmp_path / "wanted.toml"
+    file.write_text(
+        """
+        [[want]]
+        page = "dominant_filters"
+        says = "seeds"
+        parameter = "seeds"
+        at_least = 3
+        [[want]]
+        page = "dominant_filters"
+        says = "images"
+        parameter = "train_images"
+        at_least = 1000000
+        [[want]]
+        page = "dominant_filters"
+        says = "accuracy"
+        rows = { defense = "none", attack = "none", metric = "accuracy" }
+        at_least = 0.9999
+        [[want]]
+        page = "nowhere"
+        says = "a page that is not published"
+        parameter = "seeds"
+        at_least = 3
+        """
+    )
+    monkeypatch.setattr(wanted, "WANTED", file)
+    assert wanted.compared()["met"].tolist() == [True, True, False]  # 0 images are all there are
+    told = wanted.told(wanted.compared())
+    assert re.search(r"\| ✗ .*\| accuracy .*\| 9\d\.\d % .*\| 100\.0 %", told)
+    file.write_text('[[want]]\npage = "dominant_filters"\nmost = 3\n')
+    with pytest.raises(ValueError, match="no such key: most"):
+        wanted.wants()
+
+
+def test_every_published_page_has_its_wishes():
+    pages = {page.stem for page in PUBLISHED.glob("*.ipynb")}
+    assert {want["page"] for want in wanted.wants()} == pages
+
+
+def test_titles_are_those_of_the_papers():
+    assert set(judged.TITLES) == set(contradictions.STUDIES)
