@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -13,6 +14,7 @@ from advlib.batch.plan import plan, schema, studies
 from advlib.book import heads
 from advlib.studies.settings import Settings
 
+NOTEBOOKS = sorted(Path("notebooks").resolve().glob("*.ipynb"))
 CONTRADICTIONS = pd.DataFrame(
     [
         {
@@ -49,6 +51,18 @@ def test_the_title_names_the_data(page):
     assert "smoke test" in head.source
     published = page._replace(notebook=page.notebook.parent.parent / "book/studies/tiny.ipynb")
     assert "smoke test" not in heads.headed(published).cells[1].source
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_links_of_a_lecture_lead_there_from_its_published_page_too(notebook):
+    """A page's notebook lies elsewhere than the lecture that it was."""
+    place = Path("book/studies/anywhere.ipynb")
+    cells = heads.headed(heads.Page(place, notebook, None, notebook.stem)).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    links = [found[1] for found in heads.LINK.finditer(text)]
+    for link in links:
+        assert (place.parent / link).resolve().is_file(), link
+    assert links  # the primer and the page on protocols are linked to by all
 
 
 def test_a_study_of_no_paper_is_no_smoke_test_and_has_no_paper_beside_it(page, monkeypatch):

@@ -66,14 +66,15 @@ SAID = dict(
 )  # fmt: skip
 COLUMNS = {  # of the table of claims: the class of a cell, and its heading
     "id": "number", "paper": "paper", "says": "claim", "static": "static",
-    "white-box": "white-box", "verdict": "verdict", "page": "evidence",
+    "white-box": "white-box", "verdict": "verdict",
 }  # fmt: skip
 
 
 def claims_table(verdicts: pd.DataFrame) -> str:
     """HTML: a row a claim, which a script makes sortable and filterable (of `judged.of_pages`).
 
-    The figures are those of the page whose verdict counts; a range is over the claim's conditions.
+    The figures are those of the page whose verdict counts, to which the paper's name leads; a range
+    is over the claim's conditions.
     """
     over = judged.over_pages(verdicts).set_index("id")
     rows = []
@@ -84,15 +85,14 @@ def claims_table(verdicts: pd.DataFrame) -> str:
         says = html.escape(line["claim"])
         if static == known != "–":  # no images were crafted: it is the same under any protocol
             says, static, known = f"{says} <small>Measured: {known}</small>", "–", "–"
-        where = f'<a href="studies/{own["page"]}.html">{own["page"]}</a>'
+        paper = f'<a href="studies/{own["page"]}.html">{html.escape(title)}</a>'
         cells = {
             "id": name,
-            "paper": html.escape(title),
+            "paper": paper,
             "says": says,
             "static": static,
             "white-box": known,
             "verdict": f"{judged.ICONS[line['verdict']]} {line['verdict']}",
-            "page": where,
         }
         rows.append(
             "<tr>"

@@ -40,25 +40,21 @@ def _place(step: str) -> tuple[int, str]:
 
 
 def told(rows: pd.DataFrame) -> str:
-    """Markdown: a line a paper, with the gain in points, and its share of the paper's, a column an
-    attacker (rows of `left`)."""
-    steps = list(dict.fromkeys(rows["step"]))
+    """Markdown: a line an attacker, a column a paper, with the gain in points and its share of the
+    paper's (rows of `left`); then what each gain is of."""
+    cells = rows["gain"].map("{:+.1f}".format) + rows["share"].map(" ({:.0%})".format)
+    number = rows["paper"].str.extract(r"\((\d+)\)$")[0]
+    wide = rows.assign(cell=cells, number=number).pivot_table(
+        "cell", "step", "number", aggfunc="first", sort=False
+    )
+    wide = wide.loc[list(dict.fromkeys(rows["step"])), sorted(wide)].fillna("–")
+    whole = wide.rename_axis(index="attacker").to_markdown(disable_numparse=True)
+    of_paper = rows.assign(number=number).drop_duplicates("number").sort_values("number")
     lines = [
-        "| gain | page |" + "".join(f" {step} |" for step in steps),
-        "|:--|:--|" + "--:|" * len(steps),
+        f"- **{row.number}**: {row.says}, measured on [{row.page}](studies/{row.page}.ipynb)."
+        for row in of_paper.itertuples()
     ]
-    for says, own in rows.groupby("says", sort=False):
-        found = own.set_index("step")
-        cells = [
-            f"{found.at[step, 'gain']:+.1f} ({found.at[step, 'share']:.0%})"
-            if step in found.index
-            else "–"
-            for step in steps
-        ]
-        page = own["page"].iloc[0]
-        cells = [f"[{page}](studies/{page}.ipynb)", *cells]
-        lines.append(f"| {says} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return whole + "\n\n" + "\n".join(lines) + "\n"
 
 
 def nearest() -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
+import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -24,7 +27,11 @@ published pages are for, at the head of the contents.
 :::
 """
 ALL = "; 0 for all"  # how a comment says it
+LINK = re.compile(r"\]\((?![\w+.-]+:|#|/)([^)\s#]+)")  # to another page, in Markdown
 DOWNLOADS = ("records.csv", "outcomes.safetensors", "provenance.json", "timings.csv")
+
+
+NOTEBOOK = "notebook.ipynb"  # among them: without its outputs, which the page shows
 
 
 class Page(NamedTuple):
@@ -47,6 +54,10 @@ def headed(page: Page) -> NotebookNode:
     for cell in notebook.cells:
         if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ())):
             cell.metadata["tags"] = [*cell.metadata["tags"], "hide-cell"]
+    if not page.quick:
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = LINK.sub(functools.partial(_moved, page.notebook), cell.source)
     first = notebook.cells[0]
     of_paper = studies.settings_of(page.study, {}).paper
     banner = BANNER if page.quick and of_paper else ""
@@ -64,6 +75,12 @@ def headed(page: Page) -> NotebookNode:
         told = nbformat.v4.new_markdown_cell(_contradictions(page.study), id="contradictions")
         notebook.cells.append(told)
     return notebook
+
+
+def _moved(page: Path, found: re.Match) -> str:
+    """A link of a notebook, which starts from notebooks/, as it is from the published page."""
+    target = os.path.normpath(Path("notebooks", found[1]))
+    return f"]({Path(os.path.relpath(target, page.parent)).as_posix()}"
 
 
 def _contradictions(study: str) -> str:
@@ -150,7 +167,7 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         for name in DOWNLOADS
         if page.run and (page.run / name).is_file()
     ]
-    links.append(f"{{download}}`the notebook <{page.notebook.name}>`")
+    links.append(f"{{download}}`the notebook <{beside}/{NOTEBOOK}>`")
     up = "../" * (len(page.notebook.parts) - 1)
     age = ""
     if changed:

@@ -11,12 +11,13 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 from filelock import FileLock
+from nbformat import NotebookNode
 
 from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
 from advlib.book import front, gained, judged, links, shown, wanted
-from advlib.book.heads import Page, headed
+from advlib.book.heads import NOTEBOOK, Page, headed
 from advlib.book.publishing import KEPT, PUBLISHED, executed
 
 BUILD = Path("_build")
@@ -46,6 +47,7 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
         try:
             contents = _stage(fresh / "stage", pages)
             _render(fresh / "stage", fresh)
+            _slim(fresh / HTML)
             links.check(fresh / HTML, contents)
             shutil.rmtree(fresh / "stage")
             _swap(fresh)
@@ -119,6 +121,9 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     for page in pages:
         (stage / page.notebook).parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(headed(page), stage / page.notebook)
+        beside = stage / page.notebook.with_suffix("")
+        beside.mkdir(exist_ok=True)
+        nbformat.write(_without_outputs(page.origin), beside / NOTEBOOK)
     status = stage / "book/_generated/status.md"
     status.parent.mkdir(exist_ok=True)
     status.write_text(_status(pages), encoding="utf-8")
@@ -129,6 +134,22 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     gained.write(status.parent)
     wanted.write(status.parent)
     return links.contents(stage / "_toc.yml")
+
+
+def _without_outputs(executed: Path) -> NotebookNode:
+    """The notebook with the parameters of its run, to be run again."""
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def _slim(site: Path) -> None:
+    """Take out what no browser asks for: maps of the theme's sources, fonts in an older format."""
+    for kind in ("*.map", "*.ttf"):
+        for file in (site / "_static").rglob(kind):
+            file.unlink()
 
 
 def _mathjax() -> Path:

@@ -3,13 +3,7 @@
 import re
 
 import pytest
-import yaml
-from conftest import SITE
-
-with open("_toc.yml", encoding="utf-8") as file:
-    CONTENTS = yaml.safe_load(file)
-CHAPTERS = [chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
-PAGES = [f"{page}.html" for page in (CONTENTS["root"], *CHAPTERS)]
+from conftest import PAGES, SITE
 
 
 def dom(page: str, browser) -> str:

@@ -1,0 +1,105 @@
+"""The site as a web site: nothing fails, nothing is asked of others, everybody can use it."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import PAGES, SITE
+
+from advlib.claims import VERDICTS
+
+LARGEST_SITE, LARGEST_PAGE = 20e6, 2e6  # bytes
+STUDIES = [page for page in PAGES if "studies/" in page or "notebooks/" in page]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_fails_and_nobody_else_is_asked(page, tab, address):
+    wrong, asked = [], []
+    tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("requestfailed", lambda request: wrong.append(request.url))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(f"{address}/{page}", wait_until="networkidle")
+    assert wrong == []
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_axe_finds_nothing_serious(page, look, tab, address):
+    tab.add_init_script(f"localStorage.setItem('mode', '{look}');"
+                        f"localStorage.setItem('theme', '{look}')")  # fmt: skip
+    tab.goto(f"{address}/{page}")
+    found = Axe().run(tab).response["violations"]
+    serious = [of for of in found if of["impact"] in ("serious", "critical")]
+    assert not serious, [(of["id"], of["nodes"][0]["html"][:200]) for of in serious]
+
+
+@pytest.mark.parametrize("words", ["JSMA", "white-box", "epsilon"])
+def test_the_search_finds_the_definition_first(words, tab, address):
+    tab.goto(f"{address}/search.html?q={words}")
+    tab.wait_for_selector("ul.search li a")
+    tab.wait_for_timeout(500)
+    first = [link.get_attribute("href") for link in tab.locator("ul.search li > a").all()[:3]]
+    assert any("book/glossary" in link for link in first), first
+
+
+@pytest.fixture
+def claims(tab, address):
+    tab.goto(f"{address}/book/index.html")
+    tab.wait_for_selector(".claims-tools:not([hidden])")
+    return tab.locator("#claims")
+
+
+def column(claims, name):
+    return [cell.inner_text() for cell in claims.locator(f"tbody td.{name}").all()]
+
+
+def test_the_claims_are_filtered_by_paper_and_verdict_and_found_by_words(claims):
+    every = len(column(claims, "id"))
+    claims.locator("select[data-filter=verdict]").select_option("does not hold")
+    verdicts = column(claims, "verdict")
+    assert 0 < len(verdicts) < every
+    assert set(verdicts) == {"✗ does not hold"}
+    claims.locator("select[data-filter=paper]").select_option("Dominant filters")
+    assert {name[:3] for name in column(claims, "id")} == {"002"}
+    claims.locator("select[data-filter=verdict]").select_option("")
+    claims.locator("select[data-filter=paper]").select_option("")
+    claims.locator("input.search").fill("distillation")
+    claims.page.wait_for_timeout(400)
+    assert 0 < len(column(claims, "id")) < every
+    shown = claims.locator(".claims-count").inner_text()
+    assert shown == f"{len(column(claims, 'id'))} of {every} claims"
+
+
+def test_the_claims_are_sorted_by_a_key_press(claims):
+    head = claims.locator("th button[data-sort=verdict]")
+    head.focus()
+    claims.page.keyboard.press("Enter")
+    once = column(claims, "verdict")
+    assert claims.locator("th:has(button[data-sort=verdict])").get_attribute("aria-sort") == (
+        "ascending"
+    )
+    claims.page.keyboard.press("Enter")
+    assert column(claims, "verdict") != once
+
+
+def test_from_the_front_page_the_evidence_is_a_click_away(claims):
+    """Does distillation at temperature 100 hold? Why not? Which command repeats it?"""
+    claims.locator("input.search").fill("distilled at temperature 100")
+    claims.page.wait_for_timeout(400)
+    (verdict,) = column(claims, "verdict")
+    assert verdict.split(" ", 1)[1] in VERDICTS
+    claims.locator("tbody td.paper a").click()
+    claims.page.wait_for_load_state("load")
+    page = claims.page.content()
+    assert "advlib run distillation_and_patches" in page
+    assert "FGSM on the margin" in page or "its gradient" in page  # why
+
+
+def test_the_site_is_light():
+    whole = sum(file.stat().st_size for file in SITE.rglob("*") if file.is_file())
+    assert whole <= LARGEST_SITE, f"{whole / 1e6:.1f} MB"
+
+
+@pytest.mark.parametrize("page", STUDIES)
+def test_a_study_is_light(page):
+    assert (SITE / page).stat().st_size <= LARGEST_PAGE
