@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-stale", action="store_true",
         help="take a study's stored notebook where no run matches the present code",
     )  # fmt: skip
+    build.add_argument(
+        "--pdf", type=_path, metavar="FILE", help="print all pages into this file, too"
+    )
     build.set_defaults(command=_book)
 
     claims = commands.add_parser(
@@ -272,6 +275,11 @@ def _book(arguments: argparse.Namespace) -> int:
 
     index = book.build(runs=arguments.runs, allow_stale=arguments.allow_stale)
     print(f"The book is in {index}")
+    if arguments.pdf:
+        from advlib.book import links, pdf
+
+        pages = links.contents(Path("_toc.yml"))
+        print(f"Printed as {pdf.write(index.parent, pages, arguments.pdf)}")
     return 0
 
 

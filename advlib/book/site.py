@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 from filelock import FileLock
 from nbformat import NotebookNode
 
@@ -160,19 +159,24 @@ def _mathjax() -> Path:
 
 
 def _status(pages: list[Page]) -> str:
-    """The table of the status page: what each page was made with, by whom and how long."""
-    rows = {}
+    """A card a page: what it was made with, by whom and how long."""
+    cards = []
     for page in pages:
+        if page.run is None:
+            continue
         name = page.notebook.stem
-        if page.quick and page.run:
-            rows[f"[{name}, quick](../notebooks/{name}.ipynb)"] = _origin(page.run)
-        elif page.run:
-            rows[f"[{name}](studies/{name}.ipynb)"] = _origin(page.run)
-    return shown.safe_markdown(pd.DataFrame(rows).to_markdown()) + "\n"
+        title = f"[{name}](studies/{name}.ipynb)"
+        if page.quick:
+            title = f"[{name}, quick](../notebooks/{name}.ipynb)"
+        told = "\\\n".join(
+            f"**{what}**: {shown.safe_markdown(text)}" for what, text in _origin(page.run).items()
+        )
+        cards.append(f":::{{grid-item-card}}\n**{title}**\n\n{told}\n:::")
+    return "::::{grid} 1 1 2 2\n:gutter: 2\n\n" + "\n\n".join(cards) + "\n::::\n"
 
 
 def _origin(run: Path) -> dict[str, str]:
-    """One column of the status table."""
+    """What a card of the status page says of a run."""
     made = store.provenance(run)
     try:
         (present,) = plan([made["study"]], made["parameters"], threads=made["threads"])
