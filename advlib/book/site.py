@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,12 @@ BUILD = Path("_build")
 SITE = BUILD / "site"
 HTML = Path("_build/html")  # where jupyter-book puts the pages, below a site
 SETTINGS = ("_config.yml", "_toc.yml")
+THEBE = re.compile(
+    r"\s*<script[^>]*>\s*const THEBE_JS_URL.*?</script>"
+    r"|\s*<(?:script|link)[^>]*sphinx-thebe\.[^>]*>(?:\s*</script>)?"
+    r"|\s*<script type=\"text/x-thebe-config\">.*?</script>",
+    re.DOTALL,
+)
 INCLUDED = ("CHANGELOG.md", "CONTRIBUTING.md")  # pages of the book, too
 
 
@@ -145,10 +152,14 @@ def _without_outputs(executed: Path) -> NotebookNode:
 
 
 def _slim(site: Path) -> None:
-    """Take out what no browser asks for: maps of the theme's sources, fonts in an older format."""
-    for kind in ("*.map", "*.ttf"):
+    """Take out what no browser asks for, maps of the theme's sources and fonts in an older format,
+    and Thebe, which the book does not use: its script stands twice in each page, an error."""
+    for kind in ("*.map", "*.ttf", "sphinx-thebe.*"):
         for file in (site / "_static").rglob(kind):
             file.unlink()
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(THEBE.sub("", text), encoding="utf-8")
 
 
 def _mathjax() -> Path:

@@ -48,24 +48,24 @@ def load(
 ) -> Dataset:
     """Read an image set and split it, stratified by class.
 
-    name: one of
-        `digits`: scikit-learn's 1,797 embedded digits; needs no file and no network;
-        `mnist`, `fashion_mnist`, `cifar10`, `svhn`, `oxford_pets` (cat against dog): downloaded
-            once;
-        `imagenet`: its validation images, which you put in `root()`/imagenet/val/class/ yourself;
-        `folder:PATH`: images in PATH/class/, or in PATH/train/class/ and PATH/test/class/;
-        `parquet:PATH`: Hugging Face layout, train*.parquet and test*.parquet in PATH, with the
-        columns `image` (an encoded file in its field `bytes`) and `label` (a whole number).
-    size: side in pixels, 1 to 1024; of an oblong image the central square is taken. None: the
-        set's own (28 for digits); 64 for files that are not all squares of one size.
-    channels: 1 (grey, the luma of a colour) or 3. None: the set's own.
-    train, test: how many images to keep, a stratified choice. None: all. The validation images
-        are taken off before `train` counts; a larger choice contains a smaller one.
-    validation: share of the training part that is held out, in [0, 1).
-    seed: of the choices, and of the test split (20 %) of a set that comes without one.
-    root: folder of the downloaded sets. None: `root()`.
-    device: None is that of `devices.default` if the set takes at most a quarter of its free memory,
-        else the CPU.
+    Args:
+        name: `digits`, scikit-learn's 1,797 embedded digits, which need no file and no network;
+            `mnist`, `fashion_mnist`, `cifar10`, `svhn`, `oxford_pets` (cat against dog), downloaded
+            once; `imagenet`, its validation images, which you put in `root()`/imagenet/val/class/
+            yourself; `folder:PATH`, images in PATH/class/, or in PATH/train/class/ and
+            PATH/test/class/; or `parquet:PATH`, Hugging Face layout, train*.parquet and
+            test*.parquet in PATH, with the columns `image` (an encoded file in its field `bytes`)
+            and `label` (a whole number).
+        size: side in pixels, 1 to 1024; of an oblong image the central square is taken. None: the
+            set's own (28 for digits); 64 for files that are not all squares of one size.
+        channels: 1 (grey, the luma of a colour) or 3. None: the set's own.
+        train, test: how many images to keep, a stratified choice. None: all. The validation images
+            are taken off before `train` counts; a larger choice contains a smaller one.
+        validation: share of the training part that is held out, in [0, 1).
+        seed: of the choices, and of the test split (20 %) of a set that comes without one.
+        root: folder of the downloaded sets. None: `root()`.
+        device: None is that of `devices.default` if the set takes at most a quarter of its free
+            memory, else the CPU.
 
     Raises ValueError for an impossible parameter, before anything is read, and for more images
     than there are; DataError for a set that cannot be had or is damaged.
