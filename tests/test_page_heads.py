@@ -142,3 +142,14 @@ def test_the_command_makes_the_same_run(repository, parameters):
 def test_parameters_that_the_study_no_longer_has_make_no_command(repository):
     with pytest.raises(ValueError, match="tiny: has other parameters by now"):
         heads.command("tiny", {"eps": 0.1})
+
+
+def test_a_page_of_other_parameters_has_the_nearest_command(page):
+    assert "how](../book/rerun.md), with" in heads.headed(page).cells[1].source
+    made = json.loads((page.run / "provenance.json").read_text())
+    made["parameters"] |= {"gone": 3}
+    del made["parameters"]["seeds"]
+    (page.run / "provenance.json").write_text(json.dumps(made))
+    head = heads.headed(page).cells[1].source
+    assert "as near as the study's present parameters allow, with" in head
+    assert "advlib run tiny" in head.partition("```bash")[2]

@@ -185,11 +185,12 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         "downloads": ", ".join(links),
         "words": f"[protocols and verdicts]({up}book/protocols.md)",
     }
-    try:
-        again = f"\n```bash\n{command(page.study, made['parameters'])}\n```\n"
-        rows["make it again"] = f"[how]({up}book/rerun.md), with"
-    except ValueError:
-        again = ""
+    known = plan.schema(plan.studies()[page.study])
+    near = {name: made["parameters"].get(name, default) for name, default in known.items()}
+    same = known.keys() == made["parameters"].keys()
+    how = "with" if same else "as near as the study's present parameters allow, with"
+    rows["make it again"] = f"[how]({up}book/rerun.md), {how}"
+    again = f"\n```bash\n{command(page.study, near)}\n```\n"
     told = "\n".join(f"**{name}**: {text}\\" for name, text in rows.items() if text)
     return f":::{{admonition}} This run\n:class: note\n{told.rstrip(chr(92))}\n{again}:::"
 

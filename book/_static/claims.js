@@ -15,6 +15,9 @@ document.addEventListener("DOMContentLoaded", () => {
       const own = choice.dataset.filter === "verdict" ? text.slice(text.indexOf(" ") + 1) : text;
       return !choice.value || own === choice.value;
     }));
+  // The library listens to keys alone; words may be pasted or spoken, too.
+  const words = box.querySelector("input.search");
+  words.addEventListener("input", () => list.search(words.value));
   choices.forEach((choice) => choice.addEventListener("change", filter));
 
   list.on("updated", () => {
