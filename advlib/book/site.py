@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import yaml
 from filelock import FileLock
 from nbformat import NotebookNode
 
@@ -30,6 +32,7 @@ THEBE = re.compile(
     r"|\s*<script type=\"text/x-thebe-config\">.*?</script>",
     re.DOTALL,
 )
+REPOSITORY = "ADVLIB_REPOSITORY"  # the variable with the repository's address on the web
 INCLUDED = ("CHANGELOG.md", "CONTRIBUTING.md")  # pages of the book, too
 
 
@@ -38,6 +41,7 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
 
     It takes the place of the one before when it is whole: each page of the contents is there, what
     a page links to is there, and the search finds each page. One build at a time; others wait.
+    Where $ADVLIB_REPOSITORY has an address, each page has a button that leads there.
 
     Raises ValueError if a page would rest on a failed run, on none, or on one of other code
     (`allow_stale` then takes the outputs stored in notebooks/), if a published page says another
@@ -124,6 +128,8 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
         target = stage / place
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(origin, target)
+    if address := os.environ.get(REPOSITORY):
+        _link_repository(stage / "_config.yml", address)
     for page in pages:
         (stage / page.notebook).parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(headed(page), stage / page.notebook)
@@ -140,6 +146,14 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     gained.write(status.parent)
     wanted.write(status.parent)
     return links.contents(stage / "_toc.yml")
+
+
+def _link_repository(config: Path, address: str) -> None:
+    """Give each page a button that leads to its source in the repository."""
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings["repository"] = {"url": address, "branch": "main"}
+    settings["html"]["use_repository_button"] = True
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
 def _without_outputs(executed: Path) -> NotebookNode:
