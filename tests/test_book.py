@@ -228,11 +228,15 @@ def test_a_repository_s_button_comes_with_its_address_alone(tmp_path):
     plain = Path(__file__).parents[1].joinpath("_config.yml").read_text(encoding="utf-8")
     assert yaml.safe_load(plain)["html"]["use_repository_button"] is False
     config.write_text(plain, encoding="utf-8")
-    site._link_repository(config, "https://example.org/book")
+    site._link_repository(config, "https://github.com/us/book")
     made = yaml.safe_load(config.read_text(encoding="utf-8"))
     assert made["html"]["use_repository_button"] is True
-    assert made["repository"]["url"] == "https://example.org/book"
+    assert made["repository"]["url"] == "https://github.com/us/book"
     assert made["sphinx"] == yaml.safe_load(plain)["sphinx"]
+    with pytest.raises(
+        ValueError, match="^ADVLIB_REPOSITORY: must be an address at https://github"
+    ):
+        site._link_repository(config, "https://example.org/book")
 
 
 @pytest.mark.parametrize(

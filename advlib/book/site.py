@@ -149,7 +149,12 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
 
 
 def _link_repository(config: Path, address: str) -> None:
-    """Give each page a button that leads to its source in the repository."""
+    """Give each page a button that leads to the repository."""
+    if not re.match(r"https://(github\.com|gitlab\.com|bitbucket\.org)/", address):
+        raise ValueError(
+            f"{REPOSITORY}: must be an address at https://github.com, https://gitlab.com or "
+            f"https://bitbucket.org, got {address!r}"
+        )
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     settings["repository"] = {"url": address, "branch": "main"}
     settings["html"]["use_repository_button"] = True
