@@ -115,7 +115,7 @@ def gains(rows: pd.DataFrame, by: str) -> Figure:
     steps = list(dict.fromkeys(rows["step"]))
     figure, axes = grid(len(panels), 0.9 + 0.24 * len(steps), sharex=True)
     low, high = min(0.0, rows["gain"].min()), max(0.0, rows["gain"].max())
-    room = 0.26 * (high - low or 1.0)  # for the numbers
+    room = 0.36 * (high - low or 1.0)  # for the numbers
     for axis, panel in zip(axes, panels, strict=True):
         own = rows[rows[by] == panel].groupby("step")["gain"].mean()
         for step, gain in own.items():
