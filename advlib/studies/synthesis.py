@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
+from torch import Tensor, nn
 
 from advlib.checks import check_choice
-from advlib.data import Head
+from advlib.data import Head, Split, pixels
+from advlib.defenses import dominant_filters
 from advlib.defenses.patch_augmentation import parse
 from advlib.protocols import ORDER, with_shown
 from advlib.records import select
@@ -146,6 +148,13 @@ def passes(settings: Settings) -> dict[str, float]:
         "PGD-AT": first + (1 + settings.train_steps) * robust,
         "TRADES": first + (2 + settings.train_steps) * robust,
     }
+
+
+def moved(network: nn.Module, before: Split, crafted: Split) -> dict[str, Tensor]:
+    """How far an attack moves each filter (`dominant_filters.effects`) on the images `before`, of
+    which `crafted` begins with the adversarial ones."""
+    after = crafted.images[: len(before.images)]
+    return dominant_filters.effects(network, pixels(before.images), after)
 
 
 def matrix(rows: pd.DataFrame) -> pd.DataFrame:
