@@ -52,3 +52,8 @@ def test_without_a_gpu_it_says_so(capsys, monkeypatch):
     monkeypatch.setattr(gpu.devices, "default", lambda: gpu.torch.device("cpu"))
     assert gpu.main() == 2
     assert "there is none" in capsys.readouterr().err
+
+
+def test_every_study_with_a_paper_profile_is_run():
+    profiles = {path.stem for path in Path("notebooks/paper").glob("*.yaml")}
+    assert set(gpu.PROFILES) == profiles

@@ -43,8 +43,8 @@ from advlib.training import Hardened, Recipe, fit
 OUT = Path("_build/gpu")
 COUNT = 200  # images compared
 PROFILES = (  # the cheapest first
-    "dominant_filters", "distillation_and_patches", "aft_fgsm_vs_jsma", "cross_resnet",
-    "patch_augmentation",
+    "dominant_filters", "synthesis", "distillation_and_patches", "aft_fgsm_vs_jsma",
+    "cross_resnet", "patch_augmentation",
 )  # fmt: skip
 Place = Callable[[nn.Module], nn.Module]
 
