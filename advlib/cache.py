@@ -52,6 +52,7 @@ LIBRARIES = ("torch", "torchvision", "timm")  # whose code their own version num
 _declared: WeakKeyDictionary[Any, tuple[str, int]] = WeakKeyDictionary()
 _in_use: ContextVar[bool] = ContextVar("in_use", default=True)
 _spared = 0.0  # see `spared`
+_counted: set[str] = set()  # keys of what this process computed, or found and counted
 
 
 def versioned(name: str, version: int) -> Callable[[Declared], Declared]:
@@ -111,17 +112,18 @@ def remember(function: Callable[..., Result], device: torch.device, **arguments:
     key = digest([function, arguments, devices.describe(device), torch.__version__, LAYOUT])
     path = root() / name.replace(" ", "_") / f"{key}.safetensors"
     if (found := _read(path, key)) is not None:
-        return _found(*found)
+        return _found(key, *found)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
         lock.acquire()
     try:
         if (found := _read(path, key)) is not None:
-            return _found(*found)
+            return _found(key, *found)
         began, before = time.perf_counter(), _spared
         tensors, notes = function(**arguments)
         tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        _counted.add(key)
         took = time.perf_counter() - began + _spared - before
         said = {"notes": json.dumps(notes), "seconds": f"{took:.3f}"}
         said["checksum"] = _checksum(key, tensors, said)
@@ -133,13 +135,16 @@ def remember(function: Callable[..., Result], device: torch.device, **arguments:
 
 
 def spared() -> float:
-    """Seconds that the results which this process found on disk had taken to compute."""
+    """Seconds that results took to compute which others computed and this process found on disk,
+    each of them counted once."""
     return _spared
 
 
-def _found(tensors: dict[str, Tensor], notes: dict[str, Any], seconds: float) -> Result:
+def _found(key: str, tensors: dict[str, Tensor], notes: dict[str, Any], seconds: float) -> Result:
     global _spared
-    _spared += seconds
+    if key not in _counted:
+        _counted.add(key)
+        _spared += seconds
     return tensors, notes
 
 
