@@ -18,7 +18,7 @@ book: $(VENV)/ready
 test: $(VENV)/ready lint
 	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/faults
 	$(BIN)/advlib run
-	ADVLIB_RUN=$(CURDIR)/_build/nbval $(BIN)/python -m pytest --nbval-lax notebooks
+	OMP_NUM_THREADS=1 ADVLIB_RUN=$(CURDIR)/_build/nbval $(BIN)/python -m pytest --nbval-lax notebooks
 	$(BIN)/advlib book
 	$(BIN)/python -m pytest tests/browser
 
