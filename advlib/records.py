@@ -172,8 +172,10 @@ class Run:
             lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8"),
         )
         if self._networks is not None:
-            write = functools.partial(keeping.write, *self._networks)
-            write_whole(folder / keeping.NETWORKS, write)
+            networks, built = self._networks
+            for name, network in networks.items():
+                write = functools.partial(keeping.write, name, network, built)
+                write_whole(folder / keeping.file_name(name), write)
         if self._headline is not None:
             table, figure = self._headline
             shown = table.astype(object).where(table.notna(), None)

@@ -181,9 +181,14 @@ def test_what_an_earlier_run_had_goes(tiny):
     (tiny / "headline.md").write_text("| a |\n")
     page = book.publish(tiny)
     assert (page.parent / "tiny/headline.md").is_file()
-    (tiny / "headline.md").unlink()
+    (tiny / "network-a.safetensors").write_bytes(b"1")
     book.publish(tiny)
-    assert not (page.parent / "tiny/headline.md").exists()
+    assert (page.parent / "tiny/network-a.safetensors").read_bytes() == b"1"
+    for name in ("headline.md", "network-a.safetensors"):
+        (tiny / name).unlink()
+    book.publish(tiny)
+    for name in ("headline.md", "network-a.safetensors"):
+        assert not (page.parent / "tiny" / name).exists()
 
 
 @pytest.fixture

@@ -46,14 +46,14 @@ def test_a_large_network_is_not_kept(tmp_path):
     run.add("bench", "accuracy", 0.5)
     built = {"name": "resnet18", "channels": 3, "size": 32, "width": 32}
     assert run.keep({"large": networks.build(**built)}, **built) == []
-    assert not (run.save(tmp_path) / keeping.NETWORKS).exists()
+    assert not list(run.save(tmp_path).glob(keeping.NETWORKS))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_published_network_is_right_as_often_as_its_page_says(page):
     """As a reader would try it: load the network, and count on the page's own test images."""
-    rows, outcomes = records.read(PAGES[page].parent)
-    made = store.provenance(PAGES[page].parent)["parameters"]
+    rows, outcomes = records.read(keeping.BOOK / page)
+    made = store.provenance(keeping.BOOK / page)["parameters"]
     try:
         images = data.load(
             made["dataset"], size=made["size"], train=made["train_images"], validation=0.1

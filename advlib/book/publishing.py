@@ -23,7 +23,6 @@ KEPT = (
     *store.HEADLINE,
     OUTCOMES,
     VERDICTS,
-    NETWORKS,
 )  # of a run, beside its notebook
 
 
@@ -43,7 +42,9 @@ def publish(run: Path, page: str = "") -> Path:
     page = page or store.provenance(run)["study"]
     if not re.fullmatch(r"\w+", page):
         raise ValueError(f"page: must be letters, digits and underscores, got {page!r}")
-    found = {name: _own(run / name) for name in (store.NOTEBOOK, *KEPT) if (run / name).exists()}
+    networks = [file.name for file in sorted(run.glob(NETWORKS))]
+    names = [store.NOTEBOOK, *KEPT, *networks]
+    found = {name: _own(run / name) for name in names if (run / name).exists()}
     executed = nbformat.reads(found.pop(store.NOTEBOOK).decode(), as_version=4)
     headline, picture = store.HEADLINE
     try:
@@ -58,7 +59,8 @@ def publish(run: Path, page: str = "") -> Path:
     pages = {notebook: nbformat.writes(executed).rstrip("\n").encode() + b"\n"}
     pages |= {PUBLISHED / page / name: content for name, content in found.items()}
     files.write_all(pages)
-    for name in KEPT:
+    earlier = [file.name for file in (PUBLISHED / page).glob(NETWORKS)]
+    for name in [*KEPT, *earlier]:
         if name not in found:  # of an earlier run
             (PUBLISHED / page / name).unlink(missing_ok=True)
     return notebook

@@ -112,7 +112,8 @@ def published(name: str) -> nn.Module:
     """
     page, _, defense = name.partition("/")
     check_choice("name", page, pages := keeping.pages())
-    built, state = keeping.read(pages[page], defense)
+    check_choice("name", defense, pages[page])
+    built, state = keeping.read(pages[page][defense])
     network = build(**built)
     network.load_state_dict(state)
     return network

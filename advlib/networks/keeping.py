@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from advlib.checks import check_choice
-
-NETWORKS = "networks.safetensors"  # of a run
+NETWORKS = "network-*.safetensors"  # of a run, a file each
 LARGEST = 2 * 10**6  # bytes of a network that is kept
 BOOK = Path(__file__).parents[2] / "book" / "studies"  # of a checkout
 
@@ -24,30 +23,31 @@ def small(network: nn.Module) -> bool:
     return sum(t.numel() * t.element_size() for t in network.state_dict().values()) < LARGEST
 
 
-def write(networks: Mapping[str, nn.Module], built: Mapping[str, Any], file: Path) -> None:
-    """Write the networks, by name, into one safetensors file, with the arguments that build them
-    all (`networks.build`)."""
-    tensors = {
-        f"{name}/{key}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, network in networks.items()
+def file_name(name: str) -> str:
+    """Of the network's file: "another's images" is network-another-s-images.safetensors."""
+    return NETWORKS.replace("*", re.sub(r"\W+", "-", name))
+
+
+def write(name: str, network: nn.Module, built: Mapping[str, Any], file: Path) -> None:
+    """Write the state, with the name and the arguments that build the network (`networks.build`)."""
+    state = {
+        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, tensor in network.state_dict().items()
     }
-    save_file(tensors, file, {"built": json.dumps(dict(built)), "names": json.dumps([*networks])})
+    save_file(state, file, {"name": name, "built": json.dumps(dict(built))})
 
 
-def read(file: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments that build the named network, and its state.
-
-    Raises ValueError, naming what there is, for a name that the file lacks.
-    """
+def read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The arguments that build the network of a file, and its state."""
     with safe_open(file, "pt") as kept:
-        notes = kept.metadata()
-        check_choice("name", name, json.loads(notes["names"]))
-        mine = [key for key in kept.keys() if key.startswith(f"{name}/")]  # noqa: SIM118
-        state = {key.removeprefix(f"{name}/"): kept.get_tensor(key) for key in mine}
-    return json.loads(notes["built"]), state
+        return json.loads(kept.metadata()["built"]), {k: kept.get_tensor(k) for k in kept.keys()}  # noqa: SIM118
 
 
-def pages() -> dict[str, Path]:
-    """The published pages that keep networks, each with their file; none outside a checkout."""
-    return {file.parent.name: file for file in sorted(BOOK.glob(f"*/{NETWORKS}"))}
+def pages() -> dict[str, dict[str, Path]]:
+    """The published pages that keep networks, each with its files by the networks' names; none
+    outside a checkout."""
+    found: dict[str, dict[str, Path]] = {}
+    for file in sorted(BOOK.glob(f"*/{NETWORKS}")):
+        with safe_open(file, "pt") as kept:
+            found.setdefault(file.parent.name, {})[kept.metadata()["name"]] = file
+    return found
