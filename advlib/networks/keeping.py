@@ -29,7 +29,7 @@ def file_name(name: str) -> str:
 
 
 def write(name: str, network: nn.Module, built: Mapping[str, Any], file: Path) -> None:
-    """Write the state, with the name and the arguments that build the network (`networks.build`)."""
+    """Write the state, with the name and the arguments that build it (`networks.build`)."""
     state = {
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, tensor in network.state_dict().items()
