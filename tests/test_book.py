@@ -10,7 +10,6 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from advlib import book, cli
@@ -226,22 +225,6 @@ def test_a_new_site_takes_the_place_of_the_old(built):
     Path("book/index.md").write_text("# Two", encoding="utf-8")
     assert book.build().read_text() == "# Two"
     assert sorted(path.name for path in site.BUILD.iterdir()) == [".lock", "site"]
-
-
-def test_a_repository_s_button_comes_with_its_address_alone(tmp_path):
-    config = tmp_path / "_config.yml"
-    plain = Path(__file__).parents[1].joinpath("_config.yml").read_text(encoding="utf-8")
-    assert yaml.safe_load(plain)["html"]["use_repository_button"] is False
-    config.write_text(plain, encoding="utf-8")
-    site._link_repository(config, "https://github.com/us/book")
-    made = yaml.safe_load(config.read_text(encoding="utf-8"))
-    assert made["html"]["use_repository_button"] is True
-    assert made["repository"]["url"] == "https://github.com/us/book"
-    assert made["sphinx"] == yaml.safe_load(plain)["sphinx"]
-    with pytest.raises(
-        ValueError, match="^ADVLIB_REPOSITORY: must be an address at https://github"
-    ):
-        site._link_repository(config, "https://example.org/book")
 
 
 @pytest.mark.parametrize(

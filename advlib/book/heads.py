@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from advlib import contradictions, data, studies
 from advlib.batch import plan, store
 from advlib.book.shown import safe_markdown
+from advlib.plots import interactive
 from advlib.records import VERDICTS
 
 BANNER = """:::{warning}
@@ -54,6 +55,7 @@ def headed(page: Page) -> NotebookNode:
     for cell in notebook.cells:
         if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ())):
             cell.metadata["tags"] = [*cell.metadata["tags"], "hide-cell"]
+        answer(cell)
     if not page.quick:
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
@@ -74,6 +76,29 @@ def headed(page: Page) -> NotebookNode:
     if page.study in contradictions.STUDIES and not page.quick:
         told = nbformat.v4.new_markdown_cell(_contradictions(page.study), id="contradictions")
         notebook.cells.append(told)
+    return notebook
+
+
+def answer(cell: NotebookNode) -> None:
+    """Give the page what its script draws of the cell's figures (`plots.interactive`)."""
+    outputs = cell.get("outputs", ())
+    pictures = [
+        out for out in outputs if any(kind.startswith("image/") for kind in out.get("data", ()))
+    ]
+    for number, output in enumerate(pictures):
+        if drawn := output["data"].pop(interactive.MIME, None):
+            text = json.dumps(drawn, separators=(",", ":")).replace("</", "<\\/")
+            kind = f'type="application/json" class="interactive-data" data-picture="{number}"'
+            data = {"text/html": f"<script {kind}>{text}</script>"}
+            cell.outputs.append(nbformat.v4.new_output("display_data", data))
+
+
+def without_outputs(executed: Path) -> NotebookNode:
+    """The notebook with the parameters of its run, to be run again."""
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
     return notebook
 
 

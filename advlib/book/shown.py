@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import json
 import re
+from typing import Any
 from xml.parsers import expat
 
 import nh3
 from nbformat import NotebookNode
 from PIL import Image
 
+from advlib.plots import interactive
+
 LARGE_PICTURE = 100_000  # bytes; larger pictures become JPEG
 PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 DRAWING = "image/svg+xml"
-KINDS = ("text/plain", "text/html", "text/markdown", DRAWING, *PICTURES)
+KINDS = ("text/plain", "text/html", "text/markdown", DRAWING, interactive.MIME, *PICTURES)
 TAGS = {
     "table", "caption", "thead", "tbody", "tr", "th", "td", "br", "small", "b", "i", "em", "strong",
     "p", "span", "div", "pre", "code",
@@ -26,6 +30,8 @@ ATTRIBUTES = {
     "th": {"rowspan", "colspan"},
     "td": {"rowspan", "colspan"},
 }
+TAG = re.compile(r"<(?=[A-Za-z/!?]).{,20}")
+FIGURE_TAGS = re.compile(r"</?(?:b|br|extra)>")
 # What drawings are made of: neither code nor what changes or loads anything.
 SVG = "http://www.w3.org/2000/svg"
 SHAPES = {
@@ -69,6 +75,8 @@ def _make_safe(output: NotebookNode) -> None:
         data["text/markdown"] = safe_markdown(data["text/markdown"])
     if DRAWING in data:
         check_svg(data[DRAWING])
+    if interactive.MIME in data:
+        check_lines(data[interactive.MIME])
     for kind, format in PICTURES.items():
         if kind in data:
             _check_picture(data[kind], kind, format)
@@ -134,6 +142,14 @@ def check_svg(text: str) -> None:
         raise ValueError(f"has a damaged {DRAWING} ({error})") from None
     if LOADS.search("".join(styles)):
         refuse("a style that loads a file")
+
+
+def check_lines(drawn: Any) -> None:
+    """Raise ValueError unless this is a figure of Plotly's whose texts have no tags but its own."""
+    if not isinstance(drawn, dict) or drawn.keys() != {"data", "layout"}:
+        raise ValueError(f"has a damaged {interactive.MIME}")
+    if found := TAG.search(FIGURE_TAGS.sub("", json.dumps(drawn, ensure_ascii=False))):
+        raise ValueError(f"shows an {interactive.MIME} with {found[0]!r}")
 
 
 def check_png(content: bytes) -> None:

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
-import yaml
 from filelock import FileLock
 from nbformat import NotebookNode
 
 from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
-from advlib.book import front, gained, judged, links, shown, wanted
-from advlib.book.heads import NOTEBOOK, Page, headed
+from advlib.book import excerpts, front, gained, judged, launch, links, shown, terms, wanted
+from advlib.book.heads import NOTEBOOK, Page, headed, without_outputs
 from advlib.book.publishing import KEPT, PUBLISHED, executed
+from advlib.book.slim import slim
 
 BUILD = Path("_build")
 SITE = BUILD / "site"
 HTML = Path("_build/html")  # where jupyter-book puts the pages, below a site
 SETTINGS = ("_config.yml", "_toc.yml")
-THEBE = re.compile(
-    r"\s*<script[^>]*>\s*const THEBE_JS_URL.*?</script>"
-    r"|\s*<(?:script|link)[^>]*sphinx-thebe\.[^>]*>(?:\s*</script>)?"
-    r"|\s*<script type=\"text/x-thebe-config\">.*?</script>",
-    re.DOTALL,
-)
-REPOSITORY = "ADVLIB_REPOSITORY"  # the variable with the repository's address on the web
 INCLUDED = ("CHANGELOG.md", "CONTRIBUTING.md")  # pages of the book, too
 
 
@@ -41,7 +33,8 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
 
     It takes the place of the one before when it is whole: each page of the contents is there, what
     a page links to is there, and the search finds each page. One build at a time; others wait.
-    Where $ADVLIB_REPOSITORY has an address, each page has a button that leads there.
+    Where $ADVLIB_REPOSITORY has an address, each page has a button that leads there, and that of a
+    notebook one to Colab and one to Binder; what these open lies beside the site (`launch`).
 
     Raises ValueError if a page would rest on a failed run, on none, or on one of other code
     (`allow_stale` then takes the outputs stored in notebooks/), if a published page says another
@@ -57,7 +50,8 @@ def build(*, runs: Path = store.STORE, allow_stale: bool = False) -> Path:
         try:
             contents = _stage(fresh / "stage", pages)
             _render(fresh / "stage", fresh)
-            _slim(fresh / HTML)
+            slim(fresh / HTML)
+            excerpts.write(fresh / HTML)
             links.check(fresh / HTML, contents)
             shutil.rmtree(fresh / "stage")
             _swap(fresh)
@@ -128,14 +122,19 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
         target = stage / place
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(origin, target)
-    if address := os.environ.get(REPOSITORY):
-        _link_repository(stage / "_config.yml", address)
+    if address := os.environ.get(launch.VARIABLE):
+        launch.configure(stage / "_config.yml", address)
+        launch.write(stage.with_name(launch.BRANCH), pages, address)
+    for text in (stage / "book").glob("*.md"):
+        if text.name != terms.GLOSSARY.name:
+            (with_terms,) = terms.linked([text.read_text(encoding="utf-8")])
+            text.write_text(with_terms, encoding="utf-8")
     for page in pages:
         (stage / page.notebook).parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(headed(page), stage / page.notebook)
+        nbformat.write(_with_terms(headed(page)), stage / page.notebook)
         beside = stage / page.notebook.with_suffix("")
         beside.mkdir(exist_ok=True)
-        nbformat.write(_without_outputs(page.origin), beside / NOTEBOOK)
+        nbformat.write(without_outputs(page.origin), beside / NOTEBOOK)
     status = stage / "book/_generated/status.md"
     status.parent.mkdir(exist_ok=True)
     status.write_text(_status(pages), encoding="utf-8")
@@ -148,37 +147,12 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     return links.contents(stage / "_toc.yml")
 
 
-def _link_repository(config: Path, address: str) -> None:
-    """Give each page a button that leads to the repository."""
-    if not re.match(r"https://(github\.com|gitlab\.com|bitbucket\.org)/", address):
-        raise ValueError(
-            f"{REPOSITORY}: must be an address at https://github.com, https://gitlab.com or "
-            f"https://bitbucket.org, got {address!r}"
-        )
-    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-    settings["repository"] = {"url": address, "branch": "main"}
-    settings["html"]["use_repository_button"] = True
-    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-
-
-def _without_outputs(executed: Path) -> NotebookNode:
-    """The notebook with the parameters of its run, to be run again."""
-    notebook = nbformat.read(executed, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
+def _with_terms(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with links to the glossary in its texts."""
+    lecture = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    for cell, text in zip(lecture, terms.linked(cell.source for cell in lecture), strict=True):
+        cell.source = text
     return notebook
-
-
-def _slim(site: Path) -> None:
-    """Take out what no browser asks for, maps of the theme's sources and fonts in an older format,
-    and Thebe, which the book does not use: its script stands twice in each page, an error."""
-    for kind in ("*.map", "*.ttf", "sphinx-thebe.*"):
-        for file in (site / "_static").rglob(kind):
-            file.unlink()
-    for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        page.write_text(THEBE.sub("", text), encoding="utf-8")
 
 
 def _mathjax() -> Path:

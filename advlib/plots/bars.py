@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from advlib.plots import look
+from advlib.plots import interactive, look
 from advlib.plots.layout import (
     ACCURACY,
     columns_of,
@@ -91,10 +91,11 @@ def accuracy_against_cost(rows: pd.DataFrame, *, x: str, label: str) -> Figure:
         here = rows[rows["attack"].eq(attack) & rows["shown"].eq(word)]
         means = here.groupby(["defense", x], sort=False)["value"].mean() * 100
         for defense, part in means.groupby(level=0, sort=False):
-            axis.plot(
+            (points,) = axis.plot(
                 part.index.get_level_values(x), part, linestyle="", label=reader_name(defense),
                 **(looks[defense].points() | {"markersize": 7}),
             )  # fmt: skip
+            interactive.answers(points)
         axis.margins(x=0.08)
         axis.locator_params(axis="x", nbins=4)
         title(axis, f"{reader_name(attack)}, {word}", columns_of(axes))

@@ -16,8 +16,11 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter
 
+from advlib.plots import interactive
+from advlib.plots.interactive import Span
 from advlib.plots.look import SCALE, SMALLEST, WIDTH, ZERO, Look
 from advlib.protocols import ORDER
+from advlib.statistics import wilson
 
 ACCURACY = "accuracy, %"
 QUANTITIES = {  # of columns: what stands at their axis
@@ -104,13 +107,31 @@ def logarithmic(axis: Axes, values: npt.ArrayLike, width: float) -> None:
 
 
 def mean_line(axis: Axes, part: pd.DataFrame, x: str, look: Look, label: str, **kw: Any) -> None:
-    """The mean of `value` in percent against column `x`; a band spans several seeds."""
+    """The mean of `value` in percent against column `x`; a band spans several seeds.
+
+    The page tells its values, with the seeds' span, or one seed's 95 % interval over its images.
+    """
     groups = part.groupby(x)["value"]
     means = groups.mean() * 100
-    axis.plot(means.index, means, label=label, **(look.line() | kw))
+    (line,) = axis.plot(means.index, means, label=label, **(look.line() | kw))
+    span = None
     if "seed" in part and part["seed"].nunique() > 1:
         low, high = groups.min() * 100, groups.max() * 100
         axis.fill_between(means.index, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        span = Span(low, high, "seeds from", band=True)
+    elif (groups.size() == 1).all() and "n" in part:
+        span = _over_images(part.set_index(x).loc[means.index])
+    interactive.answers(line, span)
+
+
+def _over_images(rows: pd.DataFrame) -> Span | None:
+    """The 95 % interval of each row's share of its `n` images; None if one is no such share."""
+    hits = rows["value"] * rows["n"]
+    if rows.empty or not np.allclose(hits, hits.round(), atol=1e-6):
+        return None
+    bounds = [wilson(int(h), int(n)) for h, n in zip(hits.round(), rows["n"], strict=True)]
+    low, high = np.array(bounds).T * 100
+    return Span(low, high, "95 % interval over images")
 
 
 def text_width(text: str, size: float = SMALLEST) -> float:

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from advlib.plots import interactive
 from advlib.protocols import COLOURS, MARKERS, PAPER
 
 WIDTH = 7.5  # inches; a page's text is as wide
@@ -126,7 +127,8 @@ def _has_photo(figure: Figure) -> bool:
 
 
 def _show_one_format() -> None:
-    """Under IPython, let a figure be shown as `svg` or `png` says, and in no other format."""
+    """Under IPython, let a figure be shown as `svg` or `png` says, in no other format, with its
+    lines for the page's script beside."""
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
@@ -139,3 +141,4 @@ def _show_one_format() -> None:
         formatter.pop(Figure, None)
     formatters["image/svg+xml"].for_type(Figure, svg)
     formatters["image/png"].for_type(Figure, png)
+    shell.display_formatter.mimebundle_formatter.for_type(Figure, interactive.bundle)

@@ -7,12 +7,15 @@ from conftest import PAGES, SITE
 
 
 def dom(page: str, browser) -> str:
-    """The page's document after its scripts have run."""
-    tab = browser.new_page()
+    """The page's document after its scripts have run, none of which may fail."""
+    tab, wrong = browser.new_page(), []
+    tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
     tab.goto((SITE / page).resolve().as_uri())
     tab.wait_for_load_state("load")
     text = tab.content()
     tab.close()
+    assert wrong == []
     return text
 
 

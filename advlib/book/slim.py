@@ -1,0 +1,76 @@
+"""A lighter site: out with what no reader needs, and the same pictures in fewer bytes."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+# Sources of the theme's scripts, fonts in an older format, the theme's texts in other languages,
+# icons as a script (a style sheet with fonts draws the same), and Thebe, which the book has no use
+# for and whose script would stand twice in each page, an error.
+NEEDLESS = (
+    "**/*.map", "**/*.ttf", "locales", "vendor/fontawesome/*/js", "sphinx-thebe.*",
+)  # fmt: skip
+TAGS = re.compile(
+    r"\s*<script[^>]*>\s*const THEBE_JS_URL.*?</script>"
+    r"|\s*<(?:script|link)[^>]*sphinx-thebe\.[^>]*>(?:\s*</script>)?"
+    r"|\s*<script type=\"text/x-thebe-config\">.*?</script>"
+    r"|\s*<script[^>]*/fontawesome/[^>]*></script>"
+    r"|\s*<link rel=\"preload\"[^>]*/fontawesome/[^>]*>",  # refused where the site is a file
+    re.DOTALL,
+)
+KEPT_SPACE = re.compile(
+    r"(<pre\b.*?</pre>|<script\b.*?</script>|<textarea\b.*?</textarea>)", re.DOTALL
+)
+PICTURE = re.compile(r"(_images/[^\"'()\s]+)\.png")
+LONG_NUMBER = re.compile(r"(?<!scale\()-?\d+\.\d{3,}")  # a letter's scale is 1/64
+# Of an SVG as matplotlib writes it: comments, the space between elements, within paths that around
+# a command.
+SVG_SPACE = re.compile(
+    r"<!--.*?-->|(?<=>)\s+(?=<)| ?\n(?=[A-Za-z\"])|(?<=[\" \dz][MLQCHV]) (?=[-\d])", re.DOTALL
+)
+
+
+def slim(site: Path) -> None:
+    """Make a rendered site lighter, in place; its pages look the same.
+
+    Pictures in PNG become WebP, without a loss. In an SVG a coordinate has two decimals, a
+    hundredth of a point.
+    """
+    static = site / "_static"
+    for pattern in NEEDLESS:
+        for path in list(static.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for picture in (site / "_images").glob("*.svg"):
+        picture.write_text(_rounded(picture.read_text(encoding="utf-8")), encoding="utf-8")
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(_as_webp, (site / "_images").glob("*.png")))
+    for page in site.rglob("*.html"):
+        page.write_text(_slim_page(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _slim_page(text: str) -> str:
+    text = PICTURE.sub(r"\1.webp", TAGS.sub("", text))
+    end, parts = 0, []
+    for kept in KEPT_SPACE.finditer(text):
+        parts += [re.sub(r"\n\s+", "\n", text[end : kept.start()]), kept[0]]
+        end = kept.end()
+    return "".join([*parts, re.sub(r"\n\s+", "\n", text[end:])])
+
+
+def _rounded(svg: str) -> str:
+    short = LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
+    return SVG_SPACE.sub("", short)
+
+
+def _as_webp(picture: Path) -> None:
+    packed = io.BytesIO()
+    with Image.open(picture) as image:
+        image.save(packed, "WEBP", lossless=True, quality=60, method=2)
+    picture.with_suffix(".webp").write_bytes(packed.getvalue())
+    picture.unlink()

@@ -1,0 +1,79 @@
+"""A lighter site looks the same."""
+
+import io
+import shutil
+import subprocess
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from advlib import plots
+from advlib.book.slim import slim
+from advlib.plots import look
+
+
+@pytest.fixture
+def site(tmp_path):
+    for folder in ("_images", "_static/locales/de", "_static/vendor/fontawesome/6.5.2/js"):
+        (tmp_path / folder).mkdir(parents=True)
+    for needless in ("a.css.map", "a.ttf", "locales/de/a.js", "vendor/fontawesome/6.5.2/js/all.js"):
+        (tmp_path / "_static" / needless).write_text("x")
+    (tmp_path / "_static/a.css").write_text("x")
+    return tmp_path
+
+
+def test_what_no_reader_needs_is_gone(site):
+    slim(site)
+    left = {p.relative_to(site).as_posix() for p in site.rglob("*") if p.is_file()}
+    assert left == {"_static/a.css"}
+
+
+def test_a_page_loses_spaces_and_needless_scripts_but_no_text(site):
+    page = site / "a.html"
+    page.write_text(
+        '<script src="_static/vendor/fontawesome/6.5.2/js/all.js?digest=1"></script>'
+        '<link rel="preload" href="_static/vendor/fontawesome/6.5.2/webfonts/a.woff2"/>\n'
+        '    <p>One\n      two</p>\n  <pre>\n    indented</pre>\n'
+        "  <script>let a = `\n   b`</script>\n   <script>const THEBE_JS_URL = 1</script>"
+        '<img src="../_images/a.png"/><a href="_images/a.png">_images/b.svg</a>'
+    )  # fmt: skip
+    slim(site)
+    assert page.read_text() == (
+        "\n<p>One\ntwo</p>\n<pre>\n    indented</pre>\n<script>let a = `\n   b`</script>"
+        '<img src="../_images/a.webp"/><a href="_images/a.webp">_images/b.svg</a>'
+    )
+
+
+def test_a_picture_keeps_each_pixel(site):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(site / "_images/a.png")
+    slim(site)
+    assert not (site / "_images/a.png").exists()
+    with Image.open(site / "_images/a.webp") as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels)
+
+
+def test_a_drawing_is_shorter_and_looks_the_same(site):
+    plots.style()
+    figure, axis = plt.subplots()
+    axis.plot(np.linspace(0, 1, 50) ** 0.3, marker="o", label="a line, 1.23456")
+    axis.legend()
+    drawn = look.svg(figure)
+    plt.close(figure)
+    path = site / "_images/a.svg"
+    path.write_text(drawn)
+    slim(site)
+    assert len(path.read_text()) < 0.9 * len(drawn)
+    assert "scale(0.015625)" in path.read_text()  # of letters: rounded, they would grow
+    rsvg = shutil.which("rsvg-convert")
+    if rsvg is None:
+        pytest.skip("no rsvg-convert on this machine to draw an SVG with")
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(subprocess.run(
+            [rsvg], input=text.encode(), stdout=subprocess.PIPE, check=True
+        ).stdout)).convert("L")).astype(int)
+        for text in (drawn, path.read_text())
+    ]  # fmt: skip
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.5
