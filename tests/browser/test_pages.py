@@ -41,6 +41,14 @@ def test_the_study_shows_both_protocols(browser):
     assert "holds only under the paper" in text
 
 
+def test_no_two_pages_share_a_title():
+    titles = [
+        re.search(r"<title>(.*?)</title>", (SITE / page).read_text(encoding="utf-8"), re.DOTALL)[1]
+        for page in PAGES
+    ]
+    assert len(set(titles)) == len(titles)
+
+
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("width", [1400, 390])
 def test_no_page_is_wider_than_its_window(page, width, browser):
