@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 
 from advlib import contradictions, data, studies
 from advlib.batch import plan, store
+from advlib.book import lab
 from advlib.book.shown import safe_markdown
 from advlib.plots import interactive
 from advlib.records import VERDICTS
@@ -210,6 +211,8 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         "downloads": ", ".join(links),
         "words": f"[protocols and verdicts]({up}book/protocols.md)",
     }
+    if step := lab.OF_STUDY.get(page.study):
+        rows["attack it yourself"] = f'<a href="{up}book/lab.html{step.link(0.2)}">in the lab</a>'
     known = plan.schema(plan.studies()[page.study])
     near = {name: made["parameters"].get(name, default) for name, default in known.items()}
     same = known.keys() == made["parameters"].keys()

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
-from advlib.book import excerpts, front, gained, judged, launch, links, shown, terms, wanted
+from advlib.book import excerpts, front, gained, judged, lab, launch, links, shown, terms, wanted
 from advlib.book.heads import NOTEBOOK, Page, headed, without_outputs
 from advlib.book.publishing import KEPT, PUBLISHED, executed
 from advlib.book.slim import slim
@@ -144,6 +144,8 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     front.write(status.parent, verdicts)
     gained.write(status.parent)
     wanted.write(status.parent)
+    if (stage / lab.PAGE).is_file():
+        lab.write(stage / "book/_static/lab", status.parent)
     return links.contents(stage / "_toc.yml")
 
 

@@ -1,0 +1,161 @@
+"""The attack lab: what its page needs of the networks that the synthesis judged.
+
+Networks and images become scripts, as a page that is opened as a file may read nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from advlib import networks, plots
+from advlib.attacks import fgsm, losses
+from advlib.predictions import logits
+
+PAGE = Path("book/lab.md")
+DIGITS = Path("book/lab/digits.png")  # 50 of MNIST's test images, ten in a line, labels in its text
+SIDE = 28
+RADII = (0.1, 0.2, 0.3)
+NETWORKS = {  # by the name in the page's address: that in the book, and the reader's
+    "undefended": ("none", "undefended network"),
+    "finetuned": ("FGSM fine-tuning", "network fine-tuned on FGSM images"),
+    "dominant": ("dominant filters", "network with tuned dominant filters"),
+    "distilled": ("distillation", "network distilled at T = 100"),
+    "pgd": ("PGD-AT", "PGD-trained network"),
+}
+
+
+class Step(NamedTuple):
+    """A setting of the lab, and what to see there."""
+
+    net: str
+    on: str
+    gradient: str
+    says: str
+
+    @property
+    def crafted_on(self) -> str:
+        """The network that lends its gradient."""
+        return "undefended" if self.on == "static" else self.net
+
+    @property
+    def title(self) -> str:
+        """Who is attacked, and how."""
+        gradient = "" if self.gradient == "exact" else f", {self.gradient}"
+        return f"{NETWORKS[self.net][1]}, {self.on}{gradient}"
+
+    def link(self, eps: float) -> str:
+        """The lab's address at this step."""
+        return f"#net={self.net}&attack=fgsm&on={self.on}&gradient={self.gradient}&eps={eps:g}"
+
+
+STEPS = (
+    Step("undefended", "static", "exact", "Attack the undefended network: it falls."),
+    Step(
+        "dominant", "static", "exact",
+        "Show the same images to the network whose dominant filters were tuned: it holds. This is "
+        "what its paper measured.",
+    ),
+    Step("dominant", "white-box", "exact", "Attack that network itself: it falls, too."),
+    Step(
+        "distilled", "white-box", "float32",
+        "Attack the distilled network by the gradient as float32 gives it: next to nothing falls. "
+        "Then choose the exact gradient.",
+    ),
+    Step(
+        "pgd", "white-box", "exact",
+        "Attack the PGD-trained network itself: it bends, and keeps most images. Then choose PGD, "
+        "and a wider ε.",
+    ),
+)  # fmt: skip
+
+
+# Where the page of a study sends the reader to see its defense attacked.
+OF_STUDY = {
+    "aft_fgsm_vs_jsma": Step("finetuned", "white-box", "exact", ""),
+    "dominant_filters": STEPS[1],
+    "distillation_and_patches": STEPS[3],
+    "synthesis": STEPS[4],
+}
+
+
+def digits() -> tuple[Tensor, Tensor]:
+    """The lab's images, uint8 [50, 28, 28], and their labels int64 [50]."""
+    with Image.open(DIGITS) as picture:
+        labels = torch.tensor([int(label) for label in picture.text["labels"]])  # type: ignore[attr-defined]
+        pixels = torch.from_numpy(np.array(picture))
+    lines = pixels.view(-1, SIDE, pixels.shape[1] // SIDE, SIDE)
+    return lines.transpose(1, 2).reshape(-1, SIDE, SIDE), labels
+
+
+def packed(network: nn.Module) -> str:
+    """The state as `engine.js` unpacks it: float32, by planes of bytes, gzip, base64."""
+    state = np.concatenate(
+        [t.detach().float().numpy().ravel() for t in network.state_dict().values()]
+    )
+    planes = state.astype("<f4").view(np.uint8).reshape(-1, 4).T
+    return base64.b64encode(gzip.compress(planes.tobytes(), mtime=0)).decode()
+
+
+def write(static: Path, generated: Path) -> None:
+    """Write the scripts into one folder; steps, table and picture of the page into the other."""
+    models = {
+        name: networks.published(f"synthesis_mnist/{own}") for name, (own, _) in NETWORKS.items()
+    }
+    images, labels = digits()
+    static.mkdir(parents=True, exist_ok=True)
+    for name, model in models.items():
+        script = f'LAB.waiting.network.{name} = "{packed(model)}";\n'
+        (static / f"network-{name}.js").write_text(script, encoding="utf-8")
+    pixels = base64.b64encode(images.numpy().tobytes()).decode()
+    told = "".join(map(str, labels.tolist()))
+    titles = {name: title for name, (_, title) in NETWORKS.items()}
+    script = (
+        f"LAB.waiting.data = {json.dumps({'titles': titles, 'labels': told, 'pixels': pixels})};\n"
+    )
+    (static / "data.js").write_text(script, encoding="utf-8")
+    steps = "".join(
+        f'<li><a href="{step.link(RADII[1])}">{html.escape(step.says)}</a></li>' for step in STEPS
+    )
+    (generated / "lab_steps.html").write_text(f"<ol>{steps}</ol>", encoding="utf-8")
+    shown = images[:, None].float() / 255
+    lines = [
+        "| | " + " | ".join(f"ε = {eps}" for eps in RADII) + " |",
+        "|:--|" + "--:|" * len(RADII),
+    ]
+    for step in STEPS:
+        right = [_right(models, step, shown, labels, eps) for eps in RADII]
+        lines.append(f"| {step.title} | " + " | ".join(map(str, right)) + " |")
+    (generated / "lab_counts.md").write_text("\n".join(lines), encoding="utf-8")
+    few = {step.title: craft(models, step, shown[:6], labels[:6], RADII[1]) for step in STEPS}
+    guesses = {step.title: logits(models[step.net], few[step.title]).argmax(1) for step in STEPS}
+    plots.style()
+    figure = plots.examples(few, {row: [*map(str, g.tolist())] for row, g in guesses.items()})
+    figure.savefig(generated / "lab.png")
+    plots.plt.close(figure)
+
+
+def craft(
+    models: Mapping[str, nn.Module], step: Step, images: Tensor, labels: Tensor, eps: float
+) -> Tensor:
+    """The step's FGSM images of these, float32 [N, 1, 28, 28]."""
+    loss = {"exact": losses.cross_entropy, "float32": losses.float32_cross_entropy}[step.gradient]
+    return fgsm(models[step.crafted_on], images, labels, eps=eps, loss=loss)
+
+
+def _right(
+    models: Mapping[str, nn.Module], step: Step, images: Tensor, labels: Tensor, eps: float
+) -> int:
+    """How many of them the attacked network still gets right."""
+    found = logits(models[step.net], craft(models, step, images, labels, eps)).argmax(1)
+    return int((found == labels).sum())
