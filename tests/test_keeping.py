@@ -35,6 +35,13 @@ def test_a_kept_network_gives_the_same_logits_bit_for_bit(page):
         assert torch.equal(found(images), network(images))
 
 
+def test_a_kept_network_is_the_same_file_each_time(tmp_path):
+    network = networks.build(**BUILT)
+    for number in range(8):  # one order of two in the header would repeat by chance once in 128
+        keeping.write("a", network, BUILT, tmp_path / f"{number}")
+    assert len({(tmp_path / f"{number}").read_bytes() for number in range(8)}) == 1
+
+
 @pytest.mark.parametrize("name", ["another/defense 1", "a_page/defense 3", "a_page", ""])
 def test_a_network_that_is_not_there_is_named(page, name):
     with pytest.raises(ValueError, match="^name: must be one of"):

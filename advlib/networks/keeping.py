@@ -34,13 +34,14 @@ def write(name: str, network: nn.Module, built: Mapping[str, Any], file: Path) -
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, tensor in network.state_dict().items()
     }
-    save_file(state, file, {"name": name, "built": json.dumps(dict(built))})
+    # One entry: several would be written in an order of chance.
+    save_file(state, file, {"network": json.dumps({"name": name, "built": dict(built)})})
 
 
 def read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The arguments that build the network of a file, and its state."""
     with safe_open(file, "pt") as kept:
-        return json.loads(kept.metadata()["built"]), {k: kept.get_tensor(k) for k in kept.keys()}  # noqa: SIM118
+        return _network(kept)["built"], {k: kept.get_tensor(k) for k in kept.keys()}  # noqa: SIM118
 
 
 def pages() -> dict[str, dict[str, Path]]:
@@ -49,5 +50,10 @@ def pages() -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     for file in sorted(BOOK.glob(f"*/{NETWORKS}")):
         with safe_open(file, "pt") as kept:
-            found.setdefault(file.parent.name, {})[kept.metadata()["name"]] = file
+            found.setdefault(file.parent.name, {})[_network(kept)["name"]] = file
     return found
+
+
+def _network(kept: Any) -> dict[str, Any]:
+    """What an open file says of its network: `name`, and `built`, the arguments that build it."""
+    return json.loads(kept.metadata()["network"])
