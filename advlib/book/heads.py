@@ -212,7 +212,9 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         "words": f"[protocols and verdicts]({up}book/protocols.md)",
     }
     if step := lab.OF_STUDY.get(page.study):
-        rows["attack it yourself"] = f'<a href="{up}book/lab.html{step.link(0.2)}">in the lab</a>'
+        rows["attack it yourself"] = (
+            f'<a href="{up}book/lab.html?{step.address(0.2)}">in the lab</a>'
+        )
     known = plan.schema(plan.studies()[page.study])
     near = {name: made["parameters"].get(name, default) for name, default in known.items()}
     same = known.keys() == made["parameters"].keys()

@@ -54,9 +54,10 @@ class Step(NamedTuple):
         gradient = "" if self.gradient == "exact" else f", {self.gradient}"
         return f"{NETWORKS[self.net][1]}, {self.on}{gradient}"
 
-    def link(self, eps: float) -> str:
-        """The lab's address at this step."""
-        return f"#net={self.net}&attack=fgsm&on={self.on}&gradient={self.gradient}&eps={eps:g}"
+    def address(self, eps: float) -> str:
+        """What follows the page's name: after # within the page, after ? from another, where the
+        theme takes what follows # for the place of a heading."""
+        return f"net={self.net}&attack=fgsm&on={self.on}&gradient={self.gradient}&eps={eps:g}"
 
 
 STEPS = (
@@ -125,7 +126,8 @@ def write(static: Path, generated: Path) -> None:
     )
     (static / "data.js").write_text(script, encoding="utf-8")
     steps = "".join(
-        f'<li><a href="{step.link(RADII[1])}">{html.escape(step.says)}</a></li>' for step in STEPS
+        f'<li><a href="#{step.address(RADII[1])}">{html.escape(step.says)}</a></li>'
+        for step in STEPS
     )
     (generated / "lab_steps.html").write_text(f"<ol>{steps}</ol>", encoding="utf-8")
     shown = images[:, None].float() / 255

@@ -156,6 +156,14 @@ def test_an_address_sets_the_lab_and_follows_it(tab):
     assert not tab.locator("[data-lab=eps]").is_visible()
 
 
+@pytest.mark.parametrize("page", ["glossary", "studies/dominant_filters"])
+def test_other_pages_lead_to_a_setting_of_the_lab(tab, page):
+    tab.goto((SITE / f"book/{page}.html").resolve().as_uri())
+    tab.locator("article a[href*='lab.html?net=dominant']").first.click()
+    tab.wait_for_selector("#lab[data-counted]", timeout=60_000)
+    assert json.loads(tab.get_attribute("#lab", "data-shown"))["net"] == "dominant"
+
+
 def test_what_no_choice_has_is_ignored(tab):
     tab.goto((SITE / "book/lab.html").resolve().as_uri() + "#net=nobody&eps=much&image=99")
     tab.wait_for_selector("#lab[data-counted]", timeout=60_000)

@@ -174,7 +174,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     history.replaceState(null, "", `#${hash}${drawn ? "" : `&image=${chosen}`}`);
   };
   const readAddress = () => {
-    const asked = new URLSearchParams(location.hash.slice(1));
+    const asked = new URLSearchParams(location.hash.slice(1) || location.search);
     for (const [name, control] of Object.entries(controls)) {
       const before = control.value;
       if (asked.has(name)) control.value = asked.get(name);
