@@ -199,6 +199,7 @@ def built(tiny, monkeypatch):
     )
     Path("book").mkdir()
     Path("book/index.md").write_text("# One", encoding="utf-8")
+    Path("book/glossary.md").write_text("```{glossary}\neps\n  A radius.\n```", encoding="utf-8")
 
     def render(stage, fresh):
         html = fresh / site.HTML
@@ -209,6 +210,8 @@ def built(tiny, monkeypatch):
             )
         (html / "notebooks/tiny.html").write_text('<p id="x"></p><a href="https://x.org/">')
         (html / "a.png").touch()
+        (html / "_static").mkdir()
+        (html / "search.html").write_text("<head></head>")
         (html / "searchindex.js").write_text(
             'Search.setIndex({"docnames":["book/index","notebooks/tiny"]})'
         )

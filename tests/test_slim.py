@@ -1,12 +1,16 @@
 """A lighter site looks the same."""
 
 import io
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pydata_sphinx_theme
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 from advlib import plots
@@ -30,18 +34,40 @@ def test_what_no_reader_needs_is_gone(site):
     assert left == {"_static/a.css"}
 
 
-def test_a_page_loses_spaces_and_needless_scripts_but_no_text(site):
+def test_of_the_icons_those_stay_that_a_page_draws(site):
+    theme = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
+    (origin,) = (theme / "vendor/fontawesome").iterdir()
+    icons = site / "_static/vendor/fontawesome" / origin.name
+    shutil.copytree(origin, icons, dirs_exist_ok=True)
+    (site / "a.html").write_text('<i class="fa-solid fa-bars"></i>')
+    (site / "_static/a.css").write_text('a::before { content: "\\f08e"; }')
+    slim(site)
+    sheet = (icons / "css/all.min.css").read_text()
+    assert '.fa-bars:before,.fa-navicon:before{content:"\\f0c9"}' in sheet
+    assert "fa-rocket:before" not in sheet
+    assert ".fa-solid" in sheet
+    fonts = {file.name: TTFont(file).getBestCmap() for file in icons.glob("webfonts/*")}
+    assert fonts.keys() >= {"fa-solid-900.woff", "fa-brands-400.woff"}
+    assert {0xF0C9, 0xF08E} <= fonts["fa-solid-900.woff"].keys()
+    assert 0xF135 not in fonts["fa-solid-900.woff"]
+    for named in re.findall(r"url\(\.\./(webfonts/[^)]+)\)", sheet):
+        assert (icons / named).is_file()
+
+
+def test_a_page_loses_spaces_and_needless_marks_and_scripts_but_no_text(site):
     page = site / "a.html"
     page.write_text(
         '<script src="_static/vendor/fontawesome/6.5.2/js/all.js?digest=1"></script>'
         '<link rel="preload" href="_static/vendor/fontawesome/6.5.2/webfonts/a.woff2"/>\n'
-        '    <p>One\n      two</p>\n  <pre>\n    indented</pre>\n'
+        "    <p>One\n      two</p>\n  <pre>\n    indented</pre>\n"
+        '  <pre><span class="n">a</span> <span class="k">if</span></pre>\n'
         "  <script>let a = `\n   b`</script>\n   <script>const THEBE_JS_URL = 1</script>"
         '<img src="../_images/a.png"/><a href="_images/a.png">_images/b.svg</a>'
-    )  # fmt: skip
+    )
     slim(site)
     assert page.read_text() == (
-        "\n<p>One\ntwo</p>\n<pre>\n    indented</pre>\n<script>let a = `\n   b`</script>"
+        "\n<p>One\ntwo</p>\n<pre>\n    indented</pre>\n"
+        '<pre>a <span class="k">if</span></pre>\n<script>let a = `\n   b`</script>'
         '<img src="../_images/a.webp"/><a href="_images/a.webp">_images/b.svg</a>'
     )
 

@@ -17,9 +17,6 @@ def glossary(tmp_path, monkeypatch):
         encoding="utf-8",
     )
     monkeypatch.setattr(terms, "GLOSSARY", path)
-    terms.terms.cache_clear()
-    yield
-    terms.terms.cache_clear()
 
 
 def test_entries_are_words_or_written_as_code():
@@ -63,7 +60,6 @@ def test_prose_after_code_is_prose_again():
 
 def test_the_books_own_glossary_has_words_of_both_kinds(monkeypatch):
     monkeypatch.setattr(terms, "GLOSSARY", Path(__file__).parents[1] / "book/glossary.md")
-    terms.terms.cache_clear()
     plain, code = terms.terms()
     assert {"FGSM", "worst case", "eps"} <= plain
     assert {"static", "white-box", "float32"} <= code

@@ -160,7 +160,7 @@ def _with_terms(notebook: NotebookNode) -> NotebookNode:
 def _mathjax() -> Path:
     """MathJax in one file, so that equations need no network."""
     package = importlib.metadata.distribution("sphinx-mathjax-offline")
-    (file,) = (file for file in package.files or () if file.name == "tex-svg-full.js")
+    (file,) = (file for file in package.files or () if file.name == "tex-svg.js")
     return Path(str(package.locate_file(file)))
 
 

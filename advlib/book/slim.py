@@ -8,6 +8,8 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from fontTools import subset
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 # Sources of the theme's scripts, fonts in an older format, the theme's texts in other languages,
@@ -16,6 +18,10 @@ from PIL import Image
 NEEDLESS = (
     "**/*.map", "**/*.ttf", "locales", "vendor/fontawesome/*/js", "sphinx-thebe.*",
 )  # fmt: skip
+LARGE_PICTURE = 100_000  # bytes; above, a photo loses what nobody sees
+# Kinds of a program's words that have the colour of plain text in both looks of the site.
+PLAIN = re.compile(r'<span class="(?:n|nn|nx|p|w)">([^<]*)</span>')
+ICONS = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"\\([0-9a-f]+)"\}')
 TAGS = re.compile(
     r"\s*<script[^>]*>\s*const THEBE_JS_URL.*?</script>"
     r"|\s*<(?:script|link)[^>]*sphinx-thebe\.[^>]*>(?:\s*</script>)?"
@@ -39,10 +45,12 @@ SVG_SPACE = re.compile(
 def slim(site: Path) -> None:
     """Make a rendered site lighter, in place; its pages look the same.
 
-    Pictures in PNG become WebP, without a loss. In an SVG a coordinate has two decimals, a
-    hundredth of a point.
+    Pictures in PNG become WebP, without a loss unless they are large. In an SVG a coordinate has
+    two decimals, a hundredth of a point. Of the icons' fonts those stay that some page draws.
     """
     static = site / "_static"
+    for sheet in static.glob("vendor/fontawesome/*/css/all.min.css"):
+        _keep_used(sheet, site)
     for pattern in NEEDLESS:
         for path in list(static.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -55,7 +63,7 @@ def slim(site: Path) -> None:
 
 
 def _slim_page(text: str) -> str:
-    text = PICTURE.sub(r"\1.webp", TAGS.sub("", text))
+    text = PLAIN.sub(r"\1", PICTURE.sub(r"\1.webp", TAGS.sub("", text)))
     end, parts = 0, []
     for kept in KEPT_SPACE.finditer(text):
         parts += [re.sub(r"\n\s+", "\n", text[end : kept.start()]), kept[0]]
@@ -72,5 +80,38 @@ def _as_webp(picture: Path) -> None:
     packed = io.BytesIO()
     with Image.open(picture) as image:
         image.save(packed, "WEBP", lossless=True, quality=60, method=2)
+        if packed.tell() > LARGE_PICTURE:
+            packed = io.BytesIO()
+            image.convert("RGB").save(packed, "WEBP", quality=90, method=2)
     picture.with_suffix(".webp").write_bytes(packed.getvalue())
     picture.unlink()
+
+
+def _keep_used(sheet: Path, site: Path) -> None:
+    """Of Font Awesome, only the icons that a page, script or style sheet of the site names."""
+    icons = sheet.parents[1]
+    own = [path for kind in ("html", "js", "css") for path in site.rglob(f"*.{kind}")]
+    others = "".join(path.read_text(encoding="utf-8") for path in own if icons not in path.parents)
+    named = set(re.findall(r"\bfa-([a-z0-9-]+)", others))
+    drawn = {int(code, 16) for code in re.findall(r"\\(f[0-9a-f]{3})\b", others)}
+
+    def kept(rule: re.Match) -> str:
+        if not named & set(re.findall(r"fa-([\w-]+):", rule[1])):
+            return ""
+        drawn.add(int(rule[2], 16))
+        return rule[0]
+
+    rules = ICONS.sub(kept, sheet.read_text(encoding="utf-8"))
+    rules = re.sub(
+        r'(webfonts/[\w-]+)\.woff2\) format\("woff2"\)', r'\1.woff) format("woff")', rules
+    )
+    rules = re.sub(r',url\([^)]*\.ttf\) format\("truetype"\)', "", rules)
+    sheet.write_text(rules, encoding="utf-8")
+    for file in (icons / "webfonts").glob("*.ttf"):
+        font = TTFont(file)
+        smaller = subset.Subsetter()
+        smaller.populate(unicodes=drawn)
+        smaller.subset(font)
+        font.flavor = "woff"
+        font.save(file.with_suffix(".woff"))
+        file.with_suffix(".woff2").unlink()

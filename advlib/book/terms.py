@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +20,6 @@ LEFT = re.compile(
 )
 
 
-@functools.cache
 def terms() -> tuple[frozenset[str], frozenset[str]]:
     """The glossary's entries: plain words, and those that the book writes as code."""
     found = BLOCK.search(GLOSSARY.read_text(encoding="utf-8"))

@@ -26,6 +26,7 @@ def test_the_page_opens_with_its_images_and_without_errors(page, browser):
     assert "Traceback" not in text
     assert 'class="problematic"' not in text  # Sphinx's mark on what it could not resolve
     assert "|:-" not in text  # a table that was left as Markdown
+    assert "<mjx-merror" not in text  # an equation that MathJax cannot read
     for source in re.findall(r'<img[^>]+src="([^":]+)"', text):
         assert (SITE / page).parent.joinpath(source).resolve().is_file(), source
     for image in re.findall(r"<img[^>]*>", text):
@@ -39,6 +40,17 @@ def test_the_study_shows_both_protocols(browser):
     assert text.count("white-box") > 5
     assert text.count("static") > 5
     assert "holds only under the paper" in text
+
+
+def test_code_without_its_plain_marks_looks_the_same():
+    """The words whose marks `slim` takes out have the colour of the text around them."""
+    sheet = (SITE / "_static/pygments.css").read_text(encoding="utf-8")
+    colours = re.findall(r'theme="(\w+)"\] \.highlight ?(\.\w+)? \{[^}]*?\bcolor: (#\w+)', sheet)
+    looks = {(look, kind): colour for look, kind, colour in colours}
+    for look in ("light", "dark"):
+        assert {looks[look, f".{kind}"] for kind in ("n", "nn", "nx", "p", "w")} == {
+            looks[look, ""]
+        }
 
 
 def test_no_two_pages_share_a_title():
