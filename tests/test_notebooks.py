@@ -19,7 +19,10 @@ SMALLEST = {
         "steps": 2, "steps_curve": [1, 2], "train_steps": 1, "temperatures": [1.0, 1000.0],
         "seeds": [0],
     },
-    "judge": {"attacked_images": 10, "steps": 2, "restarts": 1, "queries": 5},
+    "judge": {
+        "networks": ["advlib.judge.examples:masked", "advlib.judge.examples:undefended"],
+        "attacked_images": 10, "steps": 2, "restarts": 1, "queries": 5,
+    },
     "synthesis": {
         "train_images": 60, "epochs": 1, "tune_epochs": 1, "robust_epochs": 1, "few_images": 10,
         "steps": 2, "restarts": 1, "train_steps": 1, "queries": 5, "attacked_images": 10,
