@@ -75,8 +75,8 @@ STEPS = (
     ),
     Step(
         "pgd", "white-box", "exact",
-        "Attack the PGD-trained network itself: it bends, and keeps most images. Then choose PGD, "
-        "and a wider ε.",
+        "Attack the PGD-trained network itself: nearly all images are still right. Then choose "
+        "PGD, and a wider ε: it bends.",
     ),
 )  # fmt: skip
 
