@@ -2,8 +2,4 @@
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".pst-scrollable-table-container").forEach((box) => { box.tabIndex = 0; });
   document.querySelectorAll(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
-  // A page without headings has no contents of its own to open.
-  if (!document.querySelector(".bd-sidebar-secondary")) {
-    document.querySelectorAll(".secondary-toggle").forEach((button) => button.remove());
-  }
 });

@@ -3,8 +3,7 @@
 import pytest
 from conftest import SITE
 
-# The glossary has no headings, so no contents of its own.
-PAGES = ["book/index.html", "book/studies/dominant_filters.html", "book/glossary.html"]
+PAGES = ["book/index.html", "book/studies/dominant_filters.html"]
 MENUS = {  # the button, and what it shows or hides
     "contents": (".sidebar-toggle.primary-toggle:visible", ".bd-sidebar-primary"),
     "on this page": (".sidebar-toggle.secondary-toggle:visible", ".bd-sidebar-secondary"),
