@@ -1,6 +1,7 @@
 // The lab's arithmetic, as a worker: the base CNN of paper 002 on MNIST, forward and back to the
 // pixels, and the attacks of advlib on one image. lab.js starts the worker from this function's
-// text, since a browser starts none from a file.
+// text, since a browser starts none from a file. Sums are float64, so that rounding chooses neither
+// the sign of a gradient nor a pool's largest value; images, logits and losses are float32.
 //
 // The network (advlib/networks/cnns.py): normalise, 5x5 convolution to 32 channels, pool by 2,
 // ReLU, 3x3 convolution to 64, pool, ReLU, 3136 to 32, ReLU, 32 to 10.
@@ -10,6 +11,7 @@ const labEngine = () => {
   const [P0, P1] = [SIDE + 4, S1 + 2]; // sides with the padding of each convolution
   const SIZES = [1, 1, C1 * 25, C1, C2 * C1 * 9, C2, HIDDEN * C2 * S2 * S2, HIDDEN, CLASSES * HIDDEN, CLASSES];
   const EDGE = 0.01; // less room than this counts as none to JSMA
+  const TIE = 1e-12; // rounding: a pool takes the first of its largest values, as torch does
 
   // Float32 parameters in their order, whose bytes stand plane by plane (all first bytes, then all
   // second ones), packed by gzip, in base64.
@@ -20,18 +22,18 @@ const labEngine = () => {
     const count = planes.length / 4;
     const plain = new Uint8Array(planes.length);
     for (let i = 0; i < planes.length; i++) plain[4 * (i % count) + Math.floor(i / count)] = planes[i];
-    const all = new Float32Array(plain.buffer);
+    const all = Float64Array.from(new Float32Array(plain.buffer));
     let end = 0;
     return network(SIZES.map((size) => all.subarray(end, (end += size))));
   };
 
   const network = ([mean, std, w1, b1, w2, b2, w3, b3, w4, b4]) => {
-    const padded = new Float32Array(P0 * P0);
-    const pooled1 = new Float32Array(C1 * P1 * P1); // padded for the next convolution
-    const pooled2 = new Float32Array(C2 * S2 * S2);
+    const padded = new Float64Array(P0 * P0);
+    const pooled1 = new Float64Array(C1 * P1 * P1); // padded for the next convolution
+    const pooled2 = new Float64Array(C2 * S2 * S2);
     const from1 = new Int16Array(C1 * S1 * S1); // which pixel each pool took; -1 where the ReLU is shut
     const from2 = new Int16Array(C2 * S2 * S2);
-    const hidden = new Float32Array(HIDDEN);
+    const hidden = new Float64Array(HIDDEN);
     const plane = new Float64Array(S1 * S1);
 
     const logits = (image) => {
@@ -68,7 +70,7 @@ const labEngine = () => {
               sum += w1[w] * padded[at] + w1[w + 1] * padded[at + 1] + w1[w + 2] * padded[at + 2]
                 + w1[w + 3] * padded[at + 3] + w1[w + 4] * padded[at + 4];
             }
-            if (sum > best) [best, place] = [sum, cy * SIDE + cx];
+            if (sum > best + TIE) [best, place] = [sum, cy * SIDE + cx];
           }
           pooled1[c * P1 * P1 + (y + 1) * P1 + x + 1] = Math.max(0, best);
           from1[(c * S1 + y) * S1 + x] = best > 0 ? place : -1;
@@ -94,7 +96,7 @@ const labEngine = () => {
       for (let y = 0; y < S2; y++) {
         for (let x = 0; x < S2; x++) {
           let place = 2 * y * S1 + 2 * x;
-          for (const other of [place + 1, place + S1, place + S1 + 1]) if (plane[other] > plane[place]) place = other;
+          for (const other of [place + 1, place + S1, place + S1 + 1]) if (plane[other] > plane[place] + TIE) place = other;
           pooled2[(c * S2 + y) * S2 + x] = Math.max(0, plane[place]);
           from2[(c * S2 + y) * S2 + x] = plane[place] > 0 ? place : -1;
         }
@@ -103,15 +105,14 @@ const labEngine = () => {
 
     // The gradient at the pixels of the image that `logits` saw last, from that at the logits.
     const back = (atLogits) => {
-      const atPooled2 = new Float32Array(pooled2.length);
+      const atPooled2 = new Float64Array(pooled2.length);
       for (let h = 0; h < HIDDEN; h++) {
         if (!(hidden[h] > 0)) continue;
         let sum = 0;
         for (let k = 0; k < CLASSES; k++) sum += w4[k * HIDDEN + h] * atLogits[k];
-        sum = Math.fround(sum);
         for (let i = 0, at = h * pooled2.length; i < pooled2.length; i++) atPooled2[i] += w3[at + i] * sum;
       }
-      const atPooled1 = new Float32Array(pooled1.length);
+      const atPooled1 = new Float64Array(pooled1.length);
       for (let c = 0, j = 0; c < C2; c++) {
         for (let n = 0; n < S2 * S2; n++, j++) {
           const gradient = atPooled2[j];
@@ -123,7 +124,7 @@ const labEngine = () => {
           }
         }
       }
-      const atPadded = new Float32Array(padded.length);
+      const atPadded = new Float64Array(padded.length);
       for (let c = 0, j = 0; c < C1; c++) {
         for (let n = 0; n < S1 * S1; n++, j++) {
           const gradient = atPooled1[c * P1 * P1 + (Math.floor(n / S1) + 1) * P1 + (n % S1) + 1];
