@@ -21,6 +21,7 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+STILL = "*, ::before, ::after { transition: none !important; }"  # nothing slides or fades
 CONTENTS = yaml.safe_load(Path("_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
 PAGES = [f"{page}.html" for page in (CONTENTS["root"], *CHAPTERS)]
