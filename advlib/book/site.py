@@ -25,6 +25,10 @@ BUILD = Path("_build")
 SITE = BUILD / "site"
 HTML = Path("_build/html")  # where jupyter-book puts the pages, below a site
 SETTINGS = ("_config.yml", "_toc.yml")
+MATHJAX = (
+    "startup.js", "core.js", "input/tex.js", "output/svg.js", "output/svg/fonts/tex.js",
+    "a11y/assistive-mml.js",
+)  # fmt: skip
 INCLUDED = ("CHANGELOG.md", "CONTRIBUTING.md")  # pages of the book, too
 
 
@@ -109,7 +113,7 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
     sources = [Path(name) for name in SETTINGS]
     sources += [p for p in Path("book").rglob("*") if p.is_file() and PUBLISHED not in p.parents]
     copied = {source: source for source in sources}
-    copied[Path("book/_static/mathjax.js")] = _mathjax()
+    copied |= _mathjax()
     copied |= {
         Path("book/_generated") / name: Path(name) for name in INCLUDED if Path(name).is_file()
     }
@@ -157,11 +161,14 @@ def _with_terms(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _mathjax() -> Path:
-    """MathJax in one file, so that equations need no network."""
+def _mathjax() -> dict[Path, Path]:
+    """Where the parts of MathJax go in the site, so that equations need no network; their origins.
+
+    Its menu stays out: it would offer to load what the site has not.
+    """
     package = importlib.metadata.distribution("sphinx-mathjax-offline")
-    (file,) = (file for file in package.files or () if file.name == "tex-svg.js")
-    return Path(str(package.locate_file(file)))
+    origin = Path(str(package.locate_file("sphinx-mathjax-offline/static/mathjax")))
+    return {Path("book/_static/mathjax") / part: origin / part for part in MATHJAX}
 
 
 def _status(pages: list[Page]) -> str:

@@ -82,14 +82,20 @@ const labEngine = () => {
       plane.fill(b2[c]);
       for (let i = 0; i < C1; i++) {
         const w = (c * C1 + i) * 9;
-        const [a0, a1, a2, a3, a4, a5, a6, a7, a8] = w2.subarray(w, w + 9);
-        for (let y = 0; y < S1; y++) {
+        const a0 = w2[w], a1 = w2[w + 1], a2 = w2[w + 2], a3 = w2[w + 3], a4 = w2[w + 4];
+        const a5 = w2[w + 5], a6 = w2[w + 6], a7 = w2[w + 7], a8 = w2[w + 8];
+        for (let y = 0, n = 0; y < S1; y++) {
           let at = i * P1 * P1 + y * P1;
-          for (let x = 0; x < S1; x++, at++) {
-            plane[y * S1 + x] +=
-              a0 * pooled1[at] + a1 * pooled1[at + 1] + a2 * pooled1[at + 2]
-              + a3 * pooled1[at + P1] + a4 * pooled1[at + P1 + 1] + a5 * pooled1[at + P1 + 2]
-              + a6 * pooled1[at + 2 * P1] + a7 * pooled1[at + 2 * P1 + 1] + a8 * pooled1[at + 2 * P1 + 2];
+          let p0 = pooled1[at], p1 = pooled1[at + 1];
+          let p3 = pooled1[at + P1], p4 = pooled1[at + P1 + 1];
+          let p6 = pooled1[at + 2 * P1], p7 = pooled1[at + 2 * P1 + 1];
+          for (let x = 0; x < S1; x += 2, at += 2, n += 2) {
+            const p2 = pooled1[at + 2], q2 = pooled1[at + 3];
+            const p5 = pooled1[at + P1 + 2], q5 = pooled1[at + P1 + 3];
+            const p8 = pooled1[at + 2 * P1 + 2], q8 = pooled1[at + 2 * P1 + 3];
+            plane[n] += a0 * p0 + a1 * p1 + a2 * p2 + a3 * p3 + a4 * p4 + a5 * p5 + a6 * p6 + a7 * p7 + a8 * p8;
+            plane[n + 1] += a0 * p1 + a1 * p2 + a2 * q2 + a3 * p4 + a4 * p5 + a5 * q5 + a6 * p7 + a7 * p8 + a8 * q8;
+            p0 = p2; p1 = q2; p3 = p5; p4 = q5; p6 = p8; p7 = q8;
           }
         }
       }
