@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 UV := uv==0.13.8
+# A process of one thread each: torch's threads would wait for those of the others.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # What is imported is compiled once, when it is first needed: to compile all of it takes longer, and
 # where Python may write nothing each kernel would compile for itself.
 export PYTHONDONTWRITEBYTECODE :=
@@ -16,11 +18,11 @@ book: $(VENV)/ready
 	$(BIN)/advlib book
 
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest --ignore tests/browser --ignore tests/faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --ignore tests/browser --ignore tests/faults
 	$(BIN)/advlib run
 	OMP_NUM_THREADS=1 ADVLIB_RUN=$(CURDIR)/_build/nbval $(BIN)/python -m pytest --nbval-lax notebooks
 	$(BIN)/advlib book
-	$(BIN)/python -m pytest tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests/browser
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check
