@@ -66,7 +66,7 @@ def test_an_early_stop_gives_the_plain_answer(digits, shallow):
 def test_a_gradient_that_vanishes_leaves_a_sure_network_unharmed(digits, shallow, gradient):
     split = first(digits.test, 50)
     attack = Attack("FGSM", fgsm, eps=0.2)
-    subject = Subject(Surer(shallow, 1e4), "surer")
+    subject = Subject(Surer(shallow, 1e6), "surer")
     (clean,) = evaluate([subject], split, protocols=["clean"])
     (exact,) = evaluate([subject], split, [attack], ["white-box"])
     (blind,) = evaluate([subject], split, [attack], ["white-box"], gradient=gradient)
