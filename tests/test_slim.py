@@ -40,7 +40,9 @@ def test_of_the_icons_those_stay_that_a_page_draws(site):
     icons = site / "_static/vendor/fontawesome" / origin.name
     shutil.copytree(origin, icons, dirs_exist_ok=True)
     (site / "a.html").write_text('<i class="fa-solid fa-bars"></i>')
-    (site / "_static/a.css").write_text('a::before { content: "\\f08e"; }')
+    (site / "_static/a.css").write_text(
+        'a::before { content: "\\f08e"; } b::before { content: "\uf019"; }'  # as a code, a letter
+    )
     slim(site)
     sheet = (icons / "css/all.min.css").read_text()
     assert '.fa-bars:before,.fa-navicon:before{content:"\\f0c9"}' in sheet
@@ -48,7 +50,7 @@ def test_of_the_icons_those_stay_that_a_page_draws(site):
     assert ".fa-solid" in sheet
     fonts = {file.name: TTFont(file).getBestCmap() for file in icons.glob("webfonts/*")}
     assert fonts.keys() >= {"fa-solid-900.woff", "fa-brands-400.woff"}
-    assert {0xF0C9, 0xF08E} <= fonts["fa-solid-900.woff"].keys()
+    assert {0xF0C9, 0xF08E, 0xF019} <= fonts["fa-solid-900.woff"].keys()
     assert 0xF135 not in fonts["fa-solid-900.woff"]
     for named in re.findall(r"url\(\.\./(webfonts/[^)]+)\)", sheet):
         assert (icons / named).is_file()
@@ -98,6 +100,7 @@ def test_a_drawing_is_shorter_and_looks_the_same(site):
     plots.style()
     figure, axis = plt.subplots()
     axis.plot(np.linspace(0, 1, 50) ** 0.3, marker="o", label="a line, 1.23456")
+    axis.pcolormesh(np.eye(4) / 8, rasterized=True)  # a picture within the drawing
     axis.legend()
     drawn = look.svg(figure)
     plt.close(figure)

@@ -42,7 +42,7 @@ SVG_SPACE = re.compile(
     r"|(?<=\d) (?=-\d)|(?<=[:;]) (?=[^\"<]*\"/?>)",
     re.DOTALL,
 )
-SVG_NAME = re.compile(r' id="([^"]+)"|(?:xlink:)?(href="|url\()#([^")]+)')
+SVG_NAME = re.compile(r' id="([^"]+)"|(href="|url\()#([^")]+)')
 SVG_GROUP = re.compile(r"(<g(?: [^>]*)?/?>|</g>)")
 
 
@@ -80,6 +80,7 @@ def _slim_page(text: str) -> str:
 def _slim_svg(svg: str) -> str:
     svg = LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
     svg = SVG_SPACE.sub("", svg).replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
+    svg = svg.replace("xlink:href=", "href=")
     used = sorted({name[3] for name in SVG_NAME.finditer(svg) if name[3]})
     short = {name: f"i{number:x}" for number, name in enumerate(used)}
 
@@ -121,6 +122,7 @@ def _keep_used(sheet: Path, site: Path) -> None:
     others = "".join(path.read_text(encoding="utf-8") for path in own if icons not in path.parents)
     named = set(re.findall(r"\bfa-([a-z0-9-]+)", others))
     drawn = {int(code, 16) for code in re.findall(r"\\(f[0-9a-f]{3})\b", others)}
+    drawn |= {ord(letter) for letter in re.findall("[\ue000-\uf8ff]", others)}
 
     def kept(rule: re.Match) -> str:
         if not named & set(re.findall(r"fa-([\w-]+):", rule[1])):

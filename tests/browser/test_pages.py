@@ -1,9 +1,23 @@
 """A real browser opens the built pages; runs after `advlib book`."""
 
+import functools
 import re
 
 import pytest
 from conftest import PAGES, SITE
+from fontTools.ttLib import TTFont
+
+
+ICONS = """() => [...document.querySelectorAll("*")]
+  .flatMap((one) => ["::before", "::after"].map((part) => getComputedStyle(one, part).content))
+  .flatMap((content) => content.match(/[\\ue000-\\uf8ff]/g) ?? [])"""
+
+
+@functools.cache
+def letters():
+    """All that the icons' fonts of the site have."""
+    fonts = (SITE / "_static").rglob("webfonts/*.woff")
+    return {letter for font in fonts for letter in TTFont(font).getBestCmap()}
 
 
 def dom(page: str, browser) -> str:
@@ -14,8 +28,12 @@ def dom(page: str, browser) -> str:
     tab.goto((SITE / page).resolve().as_uri())
     tab.wait_for_load_state("load")
     text = tab.content()
+    drawn = {ord(letter) for letter in tab.evaluate(ICONS)}
+    broken = tab.evaluate("[...document.images].filter((i) => !i.naturalWidth).map((i) => i.src)")
     tab.close()
     assert wrong == []
+    assert broken == []  # pictures that the browser cannot draw
+    assert {hex(icon) for icon in drawn - letters()} == set()
     return text
 
 
