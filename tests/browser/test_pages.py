@@ -7,7 +7,6 @@ import pytest
 from conftest import PAGES, SITE
 from fontTools.ttLib import TTFont
 
-
 ICONS = """() => [...document.querySelectorAll("*")]
   .flatMap((one) => ["::before", "::after"].map((part) => getComputedStyle(one, part).content))
   .flatMap((content) => content.match(/[\\ue000-\\uf8ff]/g) ?? [])"""
