@@ -11,6 +11,11 @@ ICONS = """() => [...document.querySelectorAll("*")]
   .flatMap((one) => ["::before", "::after"].map((part) => getComputedStyle(one, part).content))
   .flatMap((content) => content.match(/[\\ue000-\\uf8ff]/g) ?? [])"""
 
+VERDICTS = """() => Math.max(0, ...[...document.querySelectorAll("article table")]
+  .filter((table) => table.offsetParent && /(^|\\s)verdict(\\s|$)/.test(table.tHead?.textContent))
+  .flatMap((table) => [...table.tBodies[0].querySelectorAll("td, th")])
+  .map((cell) => cell.getBoundingClientRect().right))"""
+
 
 @functools.cache
 def letters():
@@ -86,3 +91,4 @@ def test_no_page_is_wider_than_its_window(page, tab):
         tab.set_viewport_size({"width": width, "height": 900})
         tab.wait_for_timeout(100)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(VERDICTS) <= width  # none is cut on a phone
