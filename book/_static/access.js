@@ -11,3 +11,8 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   document.querySelectorAll(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
 });
+// An equation that is wider than a phone scrolls, by keyboard, too.
+window.addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  document.querySelectorAll("mjx-container[display=true]").forEach((box) => { box.tabIndex = 0; });
+});

@@ -7,6 +7,7 @@ from conftest import PAGES, SITE, STILL
 from advlib.claims import VERDICTS
 
 LARGEST_SITE, LARGEST_LAB, LARGEST_PAGE = 15e6, 3e6, 2e6  # bytes
+WIDTH = ["scrollable-region-focusable"]
 COLOURS = ["color-contrast", "link-in-text-block"]  # axe's rules about them
 STUDIES = [page for page in PAGES if "studies/" in page or "notebooks/" in page]
 
@@ -25,7 +26,7 @@ def test_nothing_fails_and_nobody_else_is_asked(page, tab, address):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing_serious(page, tab, address):
-    """In the light, then what depends on colours in the dark."""
+    """In the light, then what depends on colours in the dark, and on the width on a phone."""
     tab.add_init_script("localStorage.setItem('mode', 'light');"
                         "localStorage.setItem('theme', 'light')")  # fmt: skip
     tab.goto(f"{address}/{page}")
@@ -33,6 +34,8 @@ def test_axe_finds_nothing_serious(page, tab, address):
     tab.add_style_tag(content=STILL)
     tab.evaluate("document.documentElement.dataset.theme = 'dark'")
     found += Axe().run(tab, options={"runOnly": COLOURS}).response["violations"]
+    tab.set_viewport_size({"width": 390, "height": 900})
+    found += Axe().run(tab, options={"runOnly": WIDTH}).response["violations"]
     serious = [of for of in found if of["impact"] in ("serious", "critical")]
     assert not serious, [(of["id"], of["nodes"][0]["html"][:200]) for of in serious]
 
