@@ -35,6 +35,7 @@ def test_axe_finds_nothing_serious(page, tab, address):
     tab.evaluate("document.documentElement.dataset.theme = 'dark'")
     found += Axe().run(tab, options={"runOnly": COLOURS}).response["violations"]
     tab.set_viewport_size({"width": 390, "height": 900})
+    tab.wait_for_timeout(700)  # the theme looks for what scrolls a while after a change of width
     found += Axe().run(tab, options={"runOnly": WIDTH}).response["violations"]
     serious = [of for of in found if of["impact"] in ("serious", "critical")]
     assert not serious, [(of["id"], of["nodes"][0]["html"][:200]) for of in serious]
