@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 UV := uv==0.13.8
-# A process of one thread each: torch's threads would wait for those of the others.
+# Several processes of one thread each: with more threads they would wait for one another.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # What is imported is compiled once, when it is first needed: to compile all of it takes longer, and
 # where Python may write nothing each kernel would compile for itself.

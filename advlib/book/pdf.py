@@ -36,6 +36,7 @@ def write(site: Path, pages: list[str], out: Path) -> Path:
         for source in tqdm(sources, desc="print", unit="page"):
             tab = opened.new_page(color_scheme="light")
             tab.goto(source.resolve().as_uri(), wait_until="load")
+            tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")  # equations
             title = tab.locator("h1").first.evaluate("of => of.firstChild.textContent")
             printed = tab.pdf(
                 format="A4", margin=MARGIN, print_background=True, outline=True, tagged=True

@@ -31,11 +31,14 @@ def dom(page: str, browser) -> str:
     tab.on("pageerror", lambda error: wrong.append(str(error)))
     tab.goto((SITE / page).resolve().as_uri())
     tab.wait_for_load_state("load")
+    tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
     text = tab.content()
+    raw = tab.evaluate("document.querySelectorAll('.math:not(:has(mjx-container))').length")
     drawn = {ord(letter) for letter in tab.evaluate(ICONS)}
     broken = tab.evaluate("[...document.images].filter((i) => !i.naturalWidth).map((i) => i.src)")
     tab.close()
     assert wrong == []
+    assert raw == 0  # equations that MathJax left as they are written
     assert broken == []  # pictures that the browser cannot draw
     assert {hex(icon) for icon in drawn - letters()} == set()
     return text

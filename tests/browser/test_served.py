@@ -7,8 +7,8 @@ from conftest import PAGES, SITE, STILL
 from advlib.claims import VERDICTS
 
 LARGEST_SITE, LARGEST_LAB, LARGEST_PAGE = 15e6, 3e6, 2e6  # bytes
-WIDTH = ["scrollable-region-focusable"]
-COLOURS = ["color-contrast", "link-in-text-block"]  # axe's rules about them
+COLOURS = ["color-contrast", "link-in-text-block"]  # axe's rules about colours,
+WIDTH = ["scrollable-region-focusable"]  # and about what scrolls in a narrow window
 STUDIES = [page for page in PAGES if "studies/" in page or "notebooks/" in page]
 
 
