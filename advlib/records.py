@@ -67,13 +67,15 @@ class Run:
     def add(self, table: str, metric: str, value: float | Tensor, **columns: Any) -> float:
         """Add one row and return its value; a boolean tensor [N] counts as n = N and its mean.
 
-        A boolean tensor is kept, too, image by image. The data set is the run's; `defense` and
-        `attack` are "none" unless they are given, the gradient "exact" where there is an attack.
+        A boolean tensor is kept, too, image by image. The data set is the run's, the
+        `test_dataset` where it has one; `defense` and `attack` are "none" unless they are given,
+        the gradient "exact" where there is an attack.
 
         Raises:
             ValueError: a protocol or a gradient that the registry lacks.
         """
-        row = {"study": self.study, "table": table, "dataset": self.parameters["dataset"]}
+        judged = self.parameters.get("test_dataset") or self.parameters["dataset"]
+        row = {"study": self.study, "table": table, "dataset": judged}
         row |= {"defense": "none", "attack": "none", "metric": metric, "protocol": NONE} | columns
         attacked = row["attack"] != "none" and row["protocol"] not in (NONE, "noise")
         row.setdefault("gradient", "exact" if attacked else NONE)

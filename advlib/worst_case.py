@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from advlib.attacks import Attack, autoattack, craft
+from advlib.attacks.autoattack import FEWEST_CLASSES
 from advlib.data import Split
 from advlib.evaluation import Subject
 from advlib.predictions import correct, logits
 from advlib.records import Run
 
 WORST = "worst case"  # the attack's name in records
-FEWEST_CLASSES = 4  # that AutoAttack needs
 
 
 def of_subject(run: Run, subject: Subject) -> pd.DataFrame:

@@ -36,7 +36,8 @@ SMALLEST = {
     "aft_fgsm_vs_jsma": {
         "size": 12, "train_images": 60, "width": 2, "epochs": 1, "tune_images": 20,
         "eps_curve": [0.05], "steps": 2, "gamma": 0.02, "gamma_curve": [0.02],
-        "tune_lrs": [0.001], "counts": [5, 10], "few": 5, "seeds": [0],
+        "theta_curve": [1.0], "tune_lrs": [0.001], "counts": [5, 10], "few": 5, "control_epochs": 1,
+        "autoattack_images": 2, "seeds": [0],
     },
     "patch_augmentation": {
         "train_images": 60, "epochs": 1, "variants": ["7-P1"], "tune_epochs": 1,

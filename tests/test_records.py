@@ -29,6 +29,13 @@ def test_rows_are_tidy_and_a_tensor_counts_itself():
     assert row["share"] == 0.1
 
 
+def test_rows_name_the_set_that_is_judged():
+    for named, expected in ({"test_dataset": ""}, "digits"), ({"test_dataset": "svhn"}, "svhn"):
+        run = records.Run("aft_fgsm_vs_jsma", GIVEN | named)
+        run.add("I", "accuracy", 0.5)
+        assert run.rows["dataset"].tolist() == [expected]
+
+
 def test_a_saved_run_tells_where_it_came_from(tmp_path):
     run = records.Run("dominant_filters", GIVEN)
     run.add("6", "accuracy", 0.5)

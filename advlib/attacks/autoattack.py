@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from advlib.attacks.attack import check_inputs, declare, frozen
 from advlib.checks import check_eps
 
+FEWEST_CLASSES = 4  # that its DLR loss needs
+
 
 @declare("AutoAttack", 1, norm="Linf")
 def autoattack(
@@ -44,8 +46,10 @@ def autoattack(
         return images.clone()
     with torch.no_grad():
         classes = model(images[:1]).shape[1]
-    if classes < 4:
-        raise ValueError(f"model: its DLR loss needs at least 4 classes, this one has {classes}")
+    if classes < FEWEST_CLASSES:
+        raise ValueError(
+            f"model: its DLR loss needs at least {FEWEST_CLASSES} classes, this one has {classes}"
+        )
     source = images.device if generator is None else generator.device
     seed = int(torch.randint(2**31, (), generator=generator, device=source))
     with frozen(model), torch.random.fork_rng():

@@ -26,6 +26,7 @@ ACCURACY = "accuracy, %"
 QUANTITIES = {  # of columns: what stands at their axis
     "eps": "ε, pixel units",
     "gamma": "gamma, share of the pixels",
+    "theta": "theta, change of a pixel",
     "steps": "steps of the attack, count",
     "epoch": "epochs, count",
     "epochs": "epochs, count",

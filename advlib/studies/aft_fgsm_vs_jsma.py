@@ -51,13 +51,13 @@ class Settings(settings.Settings):
 
     study = "aft_fgsm_vs_jsma"
     scale = (
-        "dataset", "train_images", "model", "width", "epochs", "tune_images", "counts", "few",
-        "steps", "seeds",
+        "dataset", "test_dataset", "train_images", "model", "width", "epochs", "tune_images",
+        "counts", "few", "steps", "control_epochs", "autoattack_images", "seeds",
     )  # fmt: skip
 
     dataset: DatasetName
     label: str
-    also_tested: DatasetNameOrNone
+    test_dataset: DatasetNameOrNone
     size: Size
     train_images: CountOrNone
     model: NetworkName
@@ -67,7 +67,6 @@ class Settings(settings.Settings):
     lr: Rate
     flip: bool
     shift: CountOrNone
-    base_seed: Seed
     tune_images: Count
     tune_batch: Count
     tune_lr: Rate
@@ -79,14 +78,18 @@ class Settings(settings.Settings):
     theta: Theta
     gamma: Gamma
     gamma_curve: Some[Gamma]
+    theta_curve: Some[Theta]
     tune_lrs: Some[Rate]
     counts: Some[Count]
     few: Count
+    control_epochs: Count
+    autoattack_images: CountOrNone
     seeds: Some[Seed]
 
     @model_validator(mode="after")
     def _fewer(self) -> Self:
-        rules.at_most("few", self.few, max(self.counts), "the largest of counts")
+        for name in ("few", "autoattack_images"):
+            rules.at_most(name, getattr(self, name), max(self.counts), "the largest of counts")
         rules.at_most("shift", self.shift, self.size - 1, "less than size")
         return self
 
@@ -94,21 +97,22 @@ class Settings(settings.Settings):
         known = heads["dataset"]
         learned = rules.training_images(known, self.train_images)
         rules.at_most("tune_images", self.tune_images, learned, "all training images")
-        rules.at_most("counts", max(self.counts), known.test, "all test images")
+        judged = heads.get("test_dataset", known)
+        rules.at_most("counts", max(self.counts), judged.test, "all test images")
         images = learned + known.test
         rules.takes("model", [self.model], known, size=self.size, width=self.width, images=images)
-        other = heads.get("also_tested", known)
-        channels = known.channels or other.channels  # None where only the images tell
-        if (other.classes, other.channels or channels) != (known.classes, channels):
+        channels = known.channels or judged.channels  # None where only the images tell
+        if (judged.classes, judged.channels or channels) != (known.classes, channels):
             raise ValueError(
-                f"also_tested: must have the {known.classes} classes and {channels} channels of "
-                f"{self.dataset}; {self.also_tested} has {other.classes} and {other.channels}"
+                f"test_dataset: must have the {known.classes} classes and {channels} channels of "
+                f"{self.dataset}; {self.test_dataset} has {judged.classes} and {judged.channels}"
             )
+        if self.autoattack_images:
+            rules.autoattackable("autoattack_images", known, "give it 0")
 
 
-def drawn(split: Split, count: int, *numbers: int) -> Split:
-    """`count` images of a split, drawn with a seed that is made of `numbers`."""
-    seed = sum(number * 1000**place for place, number in enumerate(numbers))
+def drawn(split: Split, count: int, seed: int) -> Split:
+    """`count` images of a split, drawn with a seed."""
     order = torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(seed))
     return Split(*(part[order[:count].to(part.device)] for part in split))
 

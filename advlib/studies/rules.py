@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import psutil
 
 from advlib import networks
+from advlib.attacks.autoattack import FEWEST_CLASSES
 from advlib.data import Head, held_out
 
 
@@ -68,4 +69,14 @@ def takes(
         raise ValueError(
             f"size: {images:,} images of {channels}×{size}×{size} take {needed / 2**30:,.1f} GiB; "
             f"there are {there / 2**30:.1f}"
+        )
+
+
+def autoattackable(name: str, head: Head, instead: str) -> None:
+    """Raise ValueError unless the set has as many classes as AutoAttack needs; `instead` says what
+    else to give the parameter called `name`."""
+    if head.classes < FEWEST_CLASSES:
+        raise ValueError(
+            f"{name}: AutoAttack needs {FEWEST_CLASSES} classes, and the data set has "
+            f"{head.classes}; {instead}"
         )

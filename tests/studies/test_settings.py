@@ -103,7 +103,7 @@ def test_a_name_that_no_parameter_has_is_refused_in_the_notebook_too():
 
 def test_data_sets_are_told_by_their_type():
     found = {study: studies.settings_of(study, {}).datasets() for study in studies.names()}
-    assert found["aft_fgsm_vs_jsma"] == ["dataset", "also_tested"]
+    assert found["aft_fgsm_vs_jsma"] == ["dataset", "test_dataset"]
     assert found["distillation_and_patches"] == ["dataset", "distilled_on"]
 
 
@@ -266,8 +266,8 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
         ("aft_fgsm_vs_jsma", {"shift": 16}, "shift: must be at most 11, less than size; got 16"),
         (
             "aft_fgsm_vs_jsma",
-            {"also_tested": "svhn"},
-            "also_tested: must have the 10 classes and 1 ",
+            {"test_dataset": "svhn"},
+            "test_dataset: must have the 10 classes and 1 ",
         ),
         ("aft_fgsm_vs_jsma", {"width": 16000}, "model: resnet18: width, size: training resnet18 "),
         ("aft_fgsm_vs_jsma", {"train_images": 9999}, "train_images: must be at most 1,438, all tr"),
@@ -355,3 +355,31 @@ def test_a_paper_profile_can_be_had(study):
     for profile in plan.profile_of(notebook, "paper"):
         given = {**plan.schema(notebook), **profile}
         settings.of(given, head=lambda name: heads.get(name) or data.head(name))
+
+
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [("aft_fgsm_vs_jsma", "autoattack_images"), ("patch_augmentation", "dataset")],
+)
+def test_autoattack_is_refused_where_there_are_two_classes(study, name):
+    defaults = schema(Path("notebooks", f"{study}.ipynb"))
+    settings = studies.settings_of(study, defaults).of(defaults)
+    head = data.Head(train=1400, test=359, classes=2, channels=1)
+    with pytest.raises(ValueError, match=rf"^{name}: AutoAttack needs 4 classes, .* has 2; "):
+        settings.check_data({"dataset": head})
+
+
+def test_where_autoattack_is_left_out_two_classes_will_do():
+    defaults = schema(Path("notebooks/aft_fgsm_vs_jsma.ipynb")) | {"autoattack_images": 0}
+    head = data.Head(train=1400, test=359, classes=2, channels=1)
+    studies.settings_of("aft_fgsm_vs_jsma", defaults).of(defaults).check_data({"dataset": head})
+
+
+def test_images_are_judged_on_the_test_set_that_is_named():
+    """As many may be judged as it has, not as many as the set that is trained on."""
+    defaults = schema(Path("notebooks/aft_fgsm_vs_jsma.ipynb"))
+    given = {**defaults, "test_dataset": "mnist", "counts": [50, 101]}
+    settings = studies.settings_of("aft_fgsm_vs_jsma", defaults).of(given)
+    heads = {"dataset": data.Head(1400, 359, 10, 1), "test_dataset": data.Head(500, 100, 10, 1)}
+    with pytest.raises(ValueError, match=r"^counts: must be at most 100, all test images"):
+        settings.check_data(heads)

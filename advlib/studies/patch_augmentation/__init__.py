@@ -136,6 +136,7 @@ class Settings(settings.Settings):
         learned = rules.training_images(known, self.train_images)
         for name in ("attacked_images", "autoattack_images"):
             rules.at_most(name, getattr(self, name), known.test, "all test images")
+        rules.autoattackable("dataset", known, "take another one")
         images = learned + known.test
         rules.takes("models", self.models, known, size=self.size, images=images)
         channels = known.channels or 3
