@@ -1,21 +1,16 @@
 """A lighter site looks the same."""
 
-import io
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pydata_sphinx_theme
 import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-from advlib import plots
 from advlib.book.slim import slim
-from advlib.plots import look
 
 
 @pytest.fixture
@@ -94,28 +89,3 @@ def test_a_photo_takes_fewer_bytes(site):
     with Image.open(site / "_images/a.webp") as image:
         assert np.abs(np.asarray(image.convert("L"), float) - level).mean() < 4
     assert (site / "_images/a.webp").stat().st_size < before
-
-
-def test_a_drawing_is_shorter_and_looks_the_same(site):
-    plots.style()
-    figure, axis = plt.subplots()
-    axis.plot(np.linspace(0, 1, 50) ** 0.3, marker="o", label="a line, 1.23456")
-    axis.pcolormesh(np.eye(4) / 8, rasterized=True)  # a picture within the drawing
-    axis.legend()
-    drawn = look.svg(figure)
-    plt.close(figure)
-    path = site / "_images/a.svg"
-    path.write_text(drawn)
-    slim(site)
-    assert len(path.read_text()) < 0.75 * len(drawn)
-    assert "scale(0.015625)" in path.read_text()  # of letters: rounded, they would grow
-    rsvg = shutil.which("rsvg-convert")
-    if rsvg is None:
-        pytest.skip("no rsvg-convert on this machine to draw an SVG with")
-    pictures = [
-        np.asarray(Image.open(io.BytesIO(subprocess.run(
-            [rsvg], input=text.encode(), stdout=subprocess.PIPE, check=True
-        ).stdout)).convert("L")).astype(int)
-        for text in (drawn, path.read_text())
-    ]  # fmt: skip
-    assert np.abs(pictures[0] - pictures[1]).mean() < 0.5

@@ -12,6 +12,8 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 from PIL import Image
 
+from advlib.book.drawing import shorter
+
 # Sources of the theme's scripts, fonts in an older format, the theme's texts in other languages,
 # icons as a script (a style sheet with fonts draws the same), and Thebe, which the book has no use
 # for and whose script would stand twice in each page, an error.
@@ -34,24 +36,13 @@ KEPT_SPACE = re.compile(
     r"(<pre\b.*?</pre>|<script\b.*?</script>|<textarea\b.*?</textarea>)", re.DOTALL
 )
 PICTURE = re.compile(r"(_images/[^\"'()\s]+)\.(?:png|jpg)")
-LONG_NUMBER = re.compile(r"(?<!scale\()-?\d+\.\d{3,}")  # a letter's scale is 1/64
-# Of an SVG as matplotlib writes it: comments, the space between elements, within paths that around
-# a command or before a minus, in a style that after a mark.
-SVG_SPACE = re.compile(
-    r"<!--.*?-->|(?<=>)\s+(?=<)| ?\n(?=[A-Za-z\"])|(?<=[\" \n\dz][MLQCHV]) (?=[-\d])"
-    r"|(?<=\d) (?=-\d)|(?<=[:;]) (?=[^\"<]*\"/?>)",
-    re.DOTALL,
-)
-SVG_NAME = re.compile(r' id="([^"]+)"|(href="|url\()#([^")]+)')
-SVG_GROUP = re.compile(r"(<g(?: [^>]*)?/?>|</g>)")
 
 
 def slim(site: Path) -> None:
     """Make a rendered site lighter, in place; its pages look the same.
 
-    Pictures in PNG become WebP, without a loss unless they are large; photos in JPEG, too. In an
-    SVG a coordinate has two decimals, a hundredth of a point, and what nothing refers to has no
-    name. Of the icons' fonts those stay that some page draws.
+    Pictures in PNG become WebP, without a loss unless they are large; photos in JPEG, too. Drawings
+    are written shorter. Of the icons' fonts those stay that some page draws.
     """
     static = site / "_static"
     for sheet in static.glob("vendor/fontawesome/*/css/all.min.css"):
@@ -60,7 +51,7 @@ def slim(site: Path) -> None:
         for path in list(static.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for picture in (site / "_images").glob("*.svg"):
-        picture.write_text(_slim_svg(picture.read_text(encoding="utf-8")), encoding="utf-8")
+        picture.write_text(shorter(picture.read_text(encoding="utf-8")), encoding="utf-8")
     with ThreadPoolExecutor() as threads:
         for ending in ("png", "jpg"):
             list(threads.map(_as_webp, (site / "_images").glob(f"*.{ending}")))
@@ -75,31 +66,6 @@ def _slim_page(text: str) -> str:
         parts += [re.sub(r"\n\s+", "\n", text[end : kept.start()]), kept[0]]
         end = kept.end()
     return "".join([*parts, re.sub(r"\n\s+", "\n", text[end:])])
-
-
-def _slim_svg(svg: str) -> str:
-    svg = LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), svg)
-    svg = SVG_SPACE.sub("", svg).replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
-    svg = svg.replace("xlink:href=", "href=")
-    used = sorted({name[3] for name in SVG_NAME.finditer(svg) if name[3]})
-    short = {name: f"i{number:x}" for number, name in enumerate(used)}
-
-    def renamed(name: re.Match) -> str:
-        if name[3]:
-            return f"{name[2]}#{short[name[3]]}"
-        return f' id="{short[name[1]]}"' if name[1] in short else ""
-
-    kept, closings = [], []
-    for part in SVG_GROUP.split(SVG_NAME.sub(renamed, svg)):  # a group that says nothing goes
-        if part == "<g>":
-            part = ""
-            closings.append("")
-        elif part == "</g>":
-            part = closings.pop()
-        elif part.startswith("<g") and SVG_GROUP.fullmatch(part) and not part.endswith("/>"):
-            closings.append("</g>")
-        kept.append("" if part == "<g/>" else part)
-    return "".join(kept)
 
 
 def _as_webp(picture: Path) -> None:
