@@ -112,6 +112,11 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
         rows = { defense = "none", attack = "none", metric = "accuracy" }
         at_least = 0.9999
         [[want]]
+        page = "dominant_filters"
+        says = "a parameter that the run does not have yet"
+        parameter = "none"
+        at_least = 1
+        [[want]]
         page = "nowhere"
         says = "a page that is not published"
         parameter = "seeds"
@@ -119,7 +124,12 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
         """
     )
     monkeypatch.setattr(wanted, "WANTED", file)
-    assert wanted.compared()["met"].tolist() == [True, True, False]  # 0 images are all there are
+    assert wanted.compared()["met"].tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]  # 0 images are all there are
     told = wanted.told(wanted.compared())
     assert re.search(r"\| ✗ .*\| accuracy .*\| 9\d\.\d % .*\| 100\.0 %", told)
     file.write_text('[[want]]\npage = "dominant_filters"\nmost = 3\n')

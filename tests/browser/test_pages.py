@@ -12,7 +12,8 @@ ICONS = """() => [...document.querySelectorAll("*")]
   .flatMap((content) => content.match(/[\\ue000-\\uf8ff]/g) ?? [])"""
 
 VERDICTS = """() => Math.max(0, ...[...document.querySelectorAll("article table")]
-  .filter((table) => table.offsetParent && /(^|\\s)verdict(\\s|$)/.test(table.tHead?.textContent))
+  .filter((table) => table.offsetParent)
+  .filter((table) => /(^|\\s)(verdict|undecided)(\\s|$)/.test(table.tHead?.textContent))
   .flatMap((table) => [...table.tBodies[0].querySelectorAll("td, th")])
   .map((cell) => cell.getBoundingClientRect().right))"""
 
