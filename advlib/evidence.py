@@ -124,19 +124,20 @@ class Evidence:
         )
 
     def _paired(self, seen: pd.DataFrame, other: pd.DataFrame) -> np.ndarray | None:
-        """Differences [S, n] on the same images, a line a seed; None where outcomes are missing.
+        """Differences [S, n] on the same images, a line a seed; None where outcomes are missing, or
+        where not all rows are of the same images.
 
         In a seed each group is the mean of its rows, image by image.
         """
         if "split" not in seen or seen["split"].isna().any() or other["split"].isna().any():
+            return None
+        if pd.concat([seen["split"], other["split"]]).nunique() > 1:
             return None
         lines = []
         for seed, of_seed in seen.groupby("seed", dropna=False):
             beside = other[other["seed"].isin([seed])] if seed == seed else other
             mine, theirs = self._images(of_seed), self._images(beside)
             if mine is None or theirs is None:
-                return None
-            if set(of_seed["split"]) != set(beside["split"]) or of_seed["split"].nunique() > 1:
                 return None
             lines.append(mine - theirs)
         if len({len(line) for line in lines}) > 1:

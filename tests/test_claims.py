@@ -159,6 +159,8 @@ def test_the_same_images_are_their_own_control(claim):
     assert judged(evidence, outcomes)["verdict"] == "holds"
     assert judged(evidence)["verdict"] == "undecided"
     assert judged(evidence.assign(split=["a", "b"] * 3), outcomes)["verdict"] == "undecided"
+    # Nor are seeds and images crossed where each seed draws images of its own.
+    assert judged(evidence.assign(split=["a", "b", "c"] * 2), outcomes)["verdict"] == "undecided"
 
 
 def test_a_condition_may_be_of_one_protocol(claim):
