@@ -36,6 +36,7 @@ UNTESTED = "not tested here"
 VERDICTS = (HOLDS, ONLY, FAILS, UNDECIDED, UNTESTED)
 KEYS = (  # of a claim
     "id", "says", "where", "about", "condition", "each", "learned", "fitted", "not_tested",
+    "reported",
 )  # fmt: skip
 ABOUT = ("robustness", "attack", "accuracy", "cost", "network", "other")
 
@@ -87,6 +88,39 @@ def verdicts(
         line = {"id": claim["id"], "claim": claim["says"], "where": claim["where"]}
         table.append(line | shown | {"verdict": verdict, "reason": reason or "–"})
     return pd.DataFrame(table)
+
+
+def reported(study: str) -> dict[str, list[float]]:
+    """What the paper's own tables have for each claim, by its number: shares, a mean for each
+    group of rows.
+
+    The groups are the claim's `reported`, where it has that, or else the rows of its conditions; an
+    own control of ours has none, nor has a claim with a condition that the paper prints nothing of.
+
+    Raises:
+        ValueError: `reported` names rows that the paper's tables lack.
+    """
+    paper, found = paper_rows(study), {}
+    for claim in claims(study)["claim"]:
+        own = [condition["rows"] for condition in claim.get("condition", ())]
+        means = [_printed(paper, rows) for rows in claim.get("reported", own)]
+        if "reported" in claim and None in means:
+            raise ValueError(f"reported: {claim['id']} names rows that the paper's tables lack")
+        known = "-K" not in claim["id"] and None not in means
+        found[claim["id"]] = [mean for mean in means if mean is not None] if known else []
+    return found
+
+
+def _printed(paper: pd.DataFrame, wanted: Mapping[str, Any]) -> float | None:
+    """The mean of the paper's rows with these values; None where it has none. A table of the run's
+    that the paper does not have says nothing."""
+    rows = paper
+    for column, value in wanted.items():
+        values = value if isinstance(value, list) else [value]
+        if column == "table" and not paper["table"].isin(values).any():
+            continue
+        rows = rows[rows[column].isin(values)] if column in rows else rows.iloc[:0]
+    return None if rows.empty else float(rows["value"].mean())
 
 
 class Judged(NamedTuple):

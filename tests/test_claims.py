@@ -7,7 +7,12 @@ from made_up import measured, rows
 
 from advlib import claims
 
-PAPER = pd.DataFrame({"defense": ["dominant"], "metric": ["accuracy"]})
+PAPER = pd.DataFrame(
+    {
+        "table": ["8"], "defense": ["dominant"], "attack": ["fgsm"], "metric": ["accuracy"],
+        "value": [0.975],
+    }
+)  # fmt: skip
 DEFENDS = {"rows": {"defense": "dominant", "metric": "accuracy"}, "is": "at least"}
 
 
@@ -253,3 +258,17 @@ def test_the_first_line_of_the_facts_knows_the_rows_names_and_not_their_values(m
     told = claims.facts("any", rows(static=[0.9], white_box=[0.1]))
     assert claims.facts("any", rows(white_box=[0.2], static=[0.3])) == told
     assert claims.facts("any", rows(static=[0.9], adaptive=[0.1])) != told
+
+
+def test_what_the_paper_reports_is_a_mean_for_each_condition(claim):
+    claim["condition"][0]["rows"] = {"table": "protocols", "defense": "dominant", "attack": "fgsm"}
+    assert claims.reported("any") == {"000-C1": [pytest.approx(0.975)]}
+    claim["condition"].append({"rows": {"attack": "pgd"}, "is": "at least", "number": 0.1})
+    assert claims.reported("any") == {"000-C1": []}  # it prints nothing of the second
+    claim["reported"] = [{"defense": "dominant"}]
+    assert claims.reported("any") == {"000-C1": [pytest.approx(0.975)]}
+    claim["id"] = "000-K1"  # a control of ours is no claim of the paper's
+    assert claims.reported("any") == {"000-K1": []}
+    claim["reported"] = [{"defense": "dominate"}]
+    with pytest.raises(ValueError, match=r"^reported: 000-K1 names rows that the paper's"):
+        claims.reported("any")

@@ -51,9 +51,9 @@ def test_the_table_has_a_row_a_claim_with_its_figures_and_verdict():
     assert '<a href="studies/q.html">' in table
     _, first, second, third = Cells(table).rows
     assert first[:3] == ["002-C1", "Dominant filters", "<b>A</b> & b"]  # shown, not obeyed
-    assert first[3:] == ["88.0 to 97.5 %", "1.3 %", "✓ holds"]
-    assert second[2:] == ["clean Measured: 71.6 %", "–", "–", "✗ does not hold"]
-    assert third[3:] == ["–", "–", "– not tested here"]
+    assert first[4:] == ["88.0 to 97.5 %", "1.3 %", "✓ holds"]
+    assert second[2:] == ["clean Measured: 71.6 %", "14.3 to 98.4 %", "–", "–", "✗ does not hold"]
+    assert third[3:] == ["–", "–", "–", "– not tested here"]
 
 
 def test_the_sentence_counts_all_claims():

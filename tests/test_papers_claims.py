@@ -1,12 +1,13 @@
 """The papers' own rules on made-up rows whose right verdict is known."""
 
 import itertools
+import re
 from unittest import mock
 
 import pandas as pd
 import pytest
 
-from advlib import claims
+from advlib import claims, contradictions
 
 
 def verdict_on(study, number, rows):
@@ -209,3 +210,18 @@ def test_001_attacks_that_cannot_see_decide_nothing():
     blind = of_001(none=0.0, proposed=0.5).query("attack != 'none'").assign(gradient="clipped")
     rows = pd.concat([of_001(none=0.0, proposed=0.0), blind], ignore_index=True)
     assert verdict_on("patch_augmentation", "001-C1", rows)[0] == "does not hold"
+
+
+# Claims whose words give a range, a ratio, a radius or a rounded figure of the rows.
+OF_OTHER_ROWS = ("000-C18", "001-C19", "002-C18", "004-C8", "004-C9")
+
+
+@pytest.mark.parametrize("study", contradictions.STUDIES)
+def test_figures_in_a_claims_words_are_among_those_reported(study):
+    """Where a claim's words give accuracies, one at least is what its rows of the tables have."""
+    says = {claim["id"]: claim["says"] for claim in claims.claims(study)["claim"]}
+    for number, shares in claims.reported(study).items():
+        told = re.findall(r"(\d+\.\d\d?)(?: %| and| to|,)", says[number])
+        if shares and told and "points" not in says[number] and number not in OF_OTHER_ROWS:
+            near = {f"{100 * share:.{digits}f}" for share in shares for digits in (1, 2)}
+            assert near & set(told), number

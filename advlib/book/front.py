@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from advlib import contradictions, files, records, studies
 from advlib.batch import store
 from advlib.book import judged
 from advlib.book.publishing import PUBLISHED, README
-from advlib.claims import VERDICTS
+from advlib.claims import VERDICTS, reported
 from advlib.findings import SUMMARY, filled
 from advlib.papers import paper_files
 
@@ -65,7 +65,7 @@ SAID = dict(
     )
 )  # fmt: skip
 COLUMNS = {  # of the table of claims: the class of a cell, and its heading
-    "id": "number", "paper": "paper", "says": "claim", "static": "static",
+    "id": "number", "paper": "paper", "says": "claim", "reported": "reported", "static": "static",
     "white-box": "white-box", "verdict": "verdict",
 }  # fmt: skip
 
@@ -73,15 +73,17 @@ COLUMNS = {  # of the table of claims: the class of a cell, and its heading
 def claims_table(verdicts: pd.DataFrame) -> str:
     """HTML: a row a claim, which a script makes sortable and filterable (of `judged.of_pages`).
 
-    The figures are those of the page whose verdict counts, to which the paper's name leads; a range
-    is over the claim's conditions.
+    `reported` is what the paper's tables have. The other figures are those of the page whose
+    verdict counts, to which the paper's name leads. A range is over the claim's conditions.
     """
+    printed = {key: shares for study in verdicts["study"].unique()
+               for key, shares in reported(study).items()}  # fmt: skip
     over = judged.over_pages(verdicts).set_index("id")
     rows = []
     for name, line in over.iterrows():
         own = verdicts[verdicts["id"].eq(name) & verdicts["verdict"].eq(line["verdict"])].iloc[0]
         title = judged.TITLES[line["study"]].rpartition(" (")[0]
-        static, known = _figures(own["static"]), _figures(own["white-box"])
+        static, known = (_range(_percents(own[told])) for told in ("static", "white-box"))
         says = html.escape(line["claim"])
         if static == known != "–":  # no images were crafted: it is the same under any protocol
             says, static, known = f"{says} <small>Measured: {known}</small>", "–", "–"
@@ -90,6 +92,7 @@ def claims_table(verdicts: pd.DataFrame) -> str:
             "id": name,
             "paper": paper,
             "says": says,
+            "reported": _range([100 * share for share in printed.get(name, ())]),
             "static": static,
             "white-box": known,
             "verdict": f"{judged.ICONS[line['verdict']]} {line['verdict']}",
@@ -127,9 +130,13 @@ def _choice(name: str, values: Iterable[str]) -> str:
     )
 
 
-def _figures(told: str) -> str:
-    """The figures that a claim's conditions found, "1.3 to 5.6 %"; a dash for none."""
-    found = [float(value) for value in re.findall(r"(?:^|; )(-?[\d.]+)%", told)]
+def _percents(told: str) -> list[float]:
+    """The figures that a claim's conditions found."""
+    return [float(value) for value in re.findall(r"(?:^|; )(-?[\d.]+)%", told)]
+
+
+def _range(found: Sequence[float]) -> str:
+    """Figures in a table's cell, "1.3 to 5.6 %"; a dash for none."""
     if not found:
         return "–"
     low, high = min(found), max(found)

@@ -2,7 +2,7 @@
 document.addEventListener("DOMContentLoaded", () => {
   const box = document.getElementById("claims");
   if (!box) return;
-  const names = ["id", "paper", "says", "static", "white-box", "verdict"];
+  const names = ["id", "paper", "says", "reported", "static", "white-box", "verdict"];
   const list = new List(box, { valueNames: names });
   const choices = [...box.querySelectorAll("select[data-filter]")];
   const count = box.querySelector(".claims-count");
