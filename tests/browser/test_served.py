@@ -78,6 +78,14 @@ def test_the_claims_are_filtered_by_paper_and_verdict_and_found_by_words(claims)
     assert shown == f"{len(column(claims, 'id'))} of {every} claims"
 
 
+@pytest.mark.parametrize("width", [390, 1400])
+def test_no_column_of_the_claims_is_cut(claims, width):
+    claims.page.set_viewport_size({"width": width, "height": 900})
+    box = claims.locator(".claims-box")
+    assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth")
+    assert set(column(claims, "reported")) > {"–", "54.3 to 65.6 %"}
+
+
 def test_the_claims_are_sorted_by_a_key_press(claims):
     head = claims.locator("th button[data-sort=verdict]")
     head.focus()
