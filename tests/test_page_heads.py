@@ -53,6 +53,19 @@ def test_the_title_names_the_data(page):
     assert "smoke test" not in heads.headed(published).cells[1].source
 
 
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [("Cats against dogs", "cats against dogs"), ("CIFAR-10 (JPEG)", "CIFAR-10 (JPEG)"),
+     ("Imagenette", "Imagenette")],
+)  # fmt: skip
+def test_a_phrase_begins_small_within_the_title(page, label, said):
+    noted = json.loads((page.run / "provenance.json").read_text())
+    noted["parameters"]["label"] = label
+    (page.run / "provenance.json").write_text(json.dumps(noted))
+    first, *_ = heads.headed(page).cells
+    assert first.source.startswith(f"# The study on {said}: is it tiny?\n")
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_links_of_a_lecture_lead_there_from_its_published_page_too(notebook):
     """A page's notebook lies elsewhere than the lecture that it was."""

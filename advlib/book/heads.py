@@ -174,6 +174,8 @@ def comments(notebook: NotebookNode) -> dict[str, tuple[Any, str]]:
 def _titled(source: str, of: str) -> str:
     title, _, rest = source.partition("\n")
     name, colon, question = title.partition(":")
+    if " " in of and of[1:].islower():  # a phrase, not a name, begins small within a sentence
+        of = of[0].lower() + of[1:]
     return f"{name} on {safe_markdown(of)}{colon}{question}\n{rest}"
 
 
