@@ -26,7 +26,8 @@ Part = tuple[str, float]  # a network, and how many passes it takes
 # Parameters of the wanted runs, beside those of the published ones.
 WANTED: dict[str, dict[str, Any]] = {
     "dominant_filters": {"seeds": range(5), "attacked_images": 2000},
-    "aft_fgsm_vs_jsma": {"epochs": 18, "width": 16, "control_epochs": 10, "autoattack_images": 500,
+    "aft_fgsm_vs_jsma": {
+        "epochs": 18, "width": 16, "control_epochs": 10, "autoattack_images": 500,
         "seeds": range(3),
     },
     "patches_fashion_mnist": {"images": 60_000, "compare_epochs": 30},
