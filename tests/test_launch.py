@@ -1,6 +1,9 @@
 """What Colab and Binder open: a page's notebook, and the advlib that made the page."""
 
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import nbformat
@@ -81,3 +84,30 @@ def test_binder_gets_what_advlib_needs_but_not_advlib(page, tmp_path, monkeypatc
     environment = yaml.safe_load((folder / "environment.yml").read_text())
     assert environment["dependencies"][-1] == {"pip": ["-r requirements.lock"]}
     assert "torch==" in (folder / "requirements.lock").read_text()
+
+
+def test_the_publishing_workflow_puts_the_folder_where_the_buttons_look(
+    page, tmp_path, monkeypatch
+):
+    """Its own commands, twice, with a folder in the place of the repository on the network."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/pages.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["publish"]["steps"]
+    (build,) = (step for step in steps if step.get("run") == "make book")
+    assert list(build["env"]) == [launch.VARIABLE]
+    (push,) = (step for step in steps if "git push" in step.get("run", ""))
+    values = {"${{ github.token }}": "secret", "${{ github.repository }}": "us/book"}
+    command = re.sub(r"\$\{\{.*?\}\}", lambda found: values[found[0]], push["run"])
+    repository, stage = tmp_path / "repository", tmp_path / push["working-directory"]
+    subprocess.run(["git", "init", "-q", "--bare", repository], check=True)
+    monkeypatch.setenv("GITHUB_SHA", "0123456789ab")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{repository}.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://x-access-token:secret@github.com/us/book")
+    monkeypatch.chdir(ROOT)
+    for _ in range(2):
+        launch.write(stage, [page], ADDRESS)
+        subprocess.run(["bash", "-e", "-c", command], cwd=stage, check=True)
+        listed = ["git", "ls-tree", "-r", "--name-only", launch.BRANCH]
+        there = subprocess.check_output(listed, cwd=repository, text=True).splitlines()
+        assert there == [str(page.notebook), "environment.yml", "requirements.lock"]
+        shutil.rmtree(stage)  # the next machine starts without it
