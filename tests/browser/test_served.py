@@ -78,7 +78,7 @@ def test_the_claims_are_filtered_by_paper_and_verdict_and_found_by_words(claims)
     assert shown == f"{len(column(claims, 'id'))} of {every} claims"
 
 
-@pytest.mark.parametrize("width", [390, 1300, 1400])
+@pytest.mark.parametrize("width", [390, 700, 760, 980, 1000, 1200, 1280, 1300, 1400])
 def test_no_column_of_the_claims_is_cut(claims, width):
     claims.page.set_viewport_size({"width": width, "height": 900})
     box = claims.locator(".claims-box")
