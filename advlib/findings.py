@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,9 +75,11 @@ def filled(study: str, rows: pd.DataFrame, values: Mapping[str, Any], *, file: s
         "printed": lambda **wanted: _there(paper, wanted),
     }
     try:
-        return environment.from_string(paper_files(study)[file]).render(values).strip()
+        text = environment.from_string(paper_files(study)[file]).render(values)
     except (TemplateError, TypeError) as error:
         raise ValueError(f"{study}/{file}: {error}") from error
+    # What a template leaves out leaves its spaces behind; those that begin a line are Markdown.
+    return re.sub(r"(?<=\S) +", " ", re.sub(r" +$", "", text, flags=re.M)).strip()
 
 
 def percent(share: float) -> str:

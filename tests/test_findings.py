@@ -36,6 +36,7 @@ MEASURED = rows(static=[0.9, 0.8], white_box=[0.1, 0.2])
         ("{% if printed(table='9') %}a{% else %}no such table{% endif %}", "no such table"),
         ("{% if measured(seed=1) %}two seeds{% endif %}", "two seeds"),
         ("{{ 'base_cnn'|name }}", "base"),
+        ("- one, {% if eps > 1 %}two, {% endif %} three \n  - four", "- one, three\n  - four"),
     ],
 )
 def test_a_sentence_is_filled(template, text, said):

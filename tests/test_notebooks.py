@@ -30,8 +30,8 @@ SMALLEST = {
     },
     "dominant_filters": {
         "size": 12, "train_images": 60, "test_images": 30, "attacked_images": 10,
-        "search_images": 1, "models": ["base_cnn"], "epochs": 1, "tune_epochs": 1,
-        "control_epochs": 1, "eps_curve": [0.1], "steps": 2, "train_steps": 1,
+        "autoattack_images": 2, "search_images": 1, "models": ["base_cnn"], "epochs": 1,
+        "tune_epochs": 1, "control_epochs": 1, "eps_curve": [0.1], "steps": 2, "train_steps": 1,
     },
     "aft_fgsm_vs_jsma": {
         "size": 12, "train_images": 60, "width": 2, "epochs": 1, "tune_images": 20,
@@ -49,6 +49,7 @@ SMALLEST = {
     "cross_resnet": {
         "train_images": 60, "models": ["resnet18", "resnet50"], "width": 2, "epochs": 1,
         "epss": [0.05], "eps_curve": [0.1], "steps": 2, "attacked_images": 10,
+        "autoattack_images": 2,
     },
     "distillation_and_patches": {
         "size": 16, "models": ["base_cnn"], "weights": [""], "epochs": 1, "attacked_images": 20,

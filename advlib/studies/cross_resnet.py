@@ -46,8 +46,8 @@ class Settings(settings.Settings):
 
     study = "cross_resnet"
     scale = (
-        "dataset", "size", "train_images", "attacked_images", "models", "width", "epochs", "epss",
-        "seeds",
+        "dataset", "size", "train_images", "attacked_images", "autoattack_images", "models",
+        "width", "epochs", "epss", "seeds",
     )  # fmt: skip
 
     dataset: DatasetName
@@ -69,12 +69,13 @@ class Settings(settings.Settings):
     steps: Count
     flip: bool
     attacked_images: CountOrNone
+    autoattack_images: CountOrNone
     seeds: Some[Seed]
 
     def check_data(self, heads: Mapping[str, Head]) -> None:
         known = heads["dataset"]
         rules.training_images(known, self.train_images, validation=self.validation)
-        rules.at_most("attacked_images", self.attacked_images, known.test, "all test images")
+        rules.attacked_images(self.attacked_images, self.autoattack_images, known, known.test)
         size, images = self.size, known.train + known.test
         rules.takes("models", self.models, known, size=size, width=self.width, images=images)
         rules.takes("other_source", [self.other_source], known, size=size, images=images)

@@ -44,8 +44,8 @@ class Settings(settings.Settings):
 
     study = "dominant_filters"
     scale = (
-        "train_images", "attacked_images", "search_images", "models", "epochs",
-        "tune_epochs", "control_epochs", "steps", "seeds",
+        "train_images", "attacked_images", "autoattack_images", "search_images", "models",
+        "epochs", "tune_epochs", "control_epochs", "steps", "seeds",
     )  # fmt: skip
 
     dataset: DatasetName
@@ -53,6 +53,7 @@ class Settings(settings.Settings):
     train_images: CountOrNone
     test_images: CountOrNone
     attacked_images: CountOrNone
+    autoattack_images: CountOrNone
     search_images: Count
     validation: Fraction
     models: Some[NetworkName]
@@ -75,7 +76,7 @@ class Settings(settings.Settings):
         rules.training_images(known, self.train_images, validation=self.validation)
         rules.at_most("test_images", self.test_images, known.test, "all test images")
         tested = self.test_images or known.test
-        rules.at_most("attacked_images", self.attacked_images, tested, "all test images")
+        rules.attacked_images(self.attacked_images, self.autoattack_images, known, tested)
         rules.takes("models", self.models, known, size=self.size, images=known.train + known.test)
 
 

@@ -80,3 +80,12 @@ def autoattackable(name: str, head: Head, instead: str) -> None:
             f"{name}: AutoAttack needs {FEWEST_CLASSES} classes, and the data set has "
             f"{head.classes}; {instead}"
         )
+
+
+def attacked_images(attacked: int, autoattacked: int, head: Head, tested: int) -> None:
+    """Raise ValueError unless so many images can be attacked, of `tested` (0: all of them), and so
+    many of those by AutoAttack (0: none)."""
+    at_most("attacked_images", attacked, tested, "all test images")
+    at_most("autoattack_images", autoattacked, attacked or tested, "all attacked images")
+    if autoattacked:
+        autoattackable("autoattack_images", head, "give it 0")

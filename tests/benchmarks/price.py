@@ -25,7 +25,9 @@ AT_SCALE = "cross_resnet_cats_and_dogs"  # a published run that has the wanted s
 Part = tuple[str, float]  # a network, and how many passes it takes
 # Parameters of the wanted runs, beside those of the published ones.
 WANTED: dict[str, dict[str, Any]] = {
-    "dominant_filters": {"seeds": range(5), "attacked_images": 2000},
+    "dominant_filters": {
+        "seeds": range(5), "attacked_images": 2000, "autoattack_images": 500,
+    },
     "aft_fgsm_vs_jsma": {
         "epochs": 18, "width": 16, "control_epochs": 10, "autoattack_images": 500,
         "seeds": range(3),
@@ -36,27 +38,31 @@ WANTED: dict[str, dict[str, Any]] = {
         "attacked_images": 500, "seeds": range(3),
     },
     "patches_imagenet": {"images": 625, "attacked_images": 200},
-    "cross_resnet_cifar10": {"images": 49_250, "width": 16, "epochs": 8},
-    "cross_resnet_mnist": {"images": 3000, "seeds": range(10)},
-    "cross_resnet_cats_and_dogs": {"images": 2800, "seeds": range(3)},
+    "cross_resnet_cifar10": {
+        "images": 49_250, "width": 16, "epochs": 8, "autoattack_images": 500,
+    },
+    "cross_resnet_mnist": {"images": 3000, "seeds": range(10), "autoattack_images": 500},
+    "cross_resnet_cats_and_dogs": {"images": 2800, "seeds": range(3), "autoattack_images": 0},
     "distillation_and_patches": {"seeds": range(3), "distilled_attacked": 10_000},
 }  # fmt: skip
 
 
 def dominant_filters(p: SimpleNamespace) -> Iterator[Part]:
-    """Undefended, the two lessons, five fine-tunings of each, and the control."""
+    """Undefended, the two lessons, five fine-tunings of each, and the control; AutoAttack on four
+    networks, a quarter of whose images withstand all of its 10,000 passes."""
     images = 42_000
     for model in p.models:
         tuned = 2 * p.tune_epochs * (1 + 2 + 1 + 2 + 2)
         passes = images * (p.epochs + 1 + p.steps + tuned) + 20 * p.attacked_images * p.steps
         if model == "base_cnn":
             passes += images * 2 * p.control_epochs * (1 + p.train_steps)
+            yield model, 10_000 * p.autoattack_images
         yield model, passes * len(p.seeds)
 
 
 def aft_fgsm_vs_jsma(p: SimpleNamespace) -> Iterator[Part]:
     """Undefended networks and the control, JSMA of six steps with two passes each, PGD, and
-    AutoAttack on four networks, a quarter of whose images withstand all of its 10,000 passes."""
+    AutoAttack as above."""
     trained = 50_000 * (len(p.seeds) * p.epochs + 3 * p.control_epochs)
     jsma = 12 * (5 * max(p.counts) + 3 * p.few * (len(p.gamma_curve) + len(p.theta_curve)))
     attacked = len(p.seeds) * (jsma + 5 * p.few * p.steps)
@@ -76,9 +82,10 @@ def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
 
 def cross_resnet(p: SimpleNamespace) -> Iterator[Part]:
     """Four networks a model and seed, each with as many steps as the proposed retraining; FGSM at
-    all radii, on the network and on another one, and PGD."""
+    all radii, on the network and on another one, and PGD. AutoAttack as above."""
     long = p.epochs * (1 + len(p.epss))
     attacked = (p.attacked_images or 800) * (2 * len([*p.epss, *p.eps_curve]) + p.steps)
+    yield p.models[0], 10_000 * p.autoattack_images
     for model in p.models:
         yield model, 4 * (long * p.images + attacked) * len(p.seeds)
 

@@ -277,6 +277,11 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
             "attacked_images: must be at most 359, all test",
         ),
         (
+            "dominant_filters",
+            {"autoattack_images": 101},
+            "autoattack_images: must be at most 100, all attacked",
+        ),
+        (
             "cross_resnet",
             {"other_source": "vgg16"},
             "other_source: vgg16: size: must be at least 3",
@@ -357,9 +362,12 @@ def test_a_paper_profile_can_be_had(study):
         settings.of(given, head=lambda name: heads.get(name) or data.head(name))
 
 
+LEFT_OUT = ["aft_fgsm_vs_jsma", "cross_resnet", "dominant_filters"]  # AutoAttack may be, in these
+
+
 @pytest.mark.parametrize(
     ("study", "name"),
-    [("aft_fgsm_vs_jsma", "autoattack_images"), ("patch_augmentation", "dataset")],
+    [*((study, "autoattack_images") for study in LEFT_OUT), ("patch_augmentation", "dataset")],
 )
 def test_autoattack_is_refused_where_there_are_two_classes(study, name):
     defaults = schema(Path("notebooks", f"{study}.ipynb"))
@@ -369,10 +377,11 @@ def test_autoattack_is_refused_where_there_are_two_classes(study, name):
         settings.check_data({"dataset": head})
 
 
-def test_where_autoattack_is_left_out_two_classes_will_do():
-    defaults = schema(Path("notebooks/aft_fgsm_vs_jsma.ipynb")) | {"autoattack_images": 0}
+@pytest.mark.parametrize("study", LEFT_OUT)
+def test_where_autoattack_is_left_out_two_classes_will_do(study):
+    defaults = schema(Path("notebooks", f"{study}.ipynb")) | {"autoattack_images": 0}
     head = data.Head(train=1400, test=359, classes=2, channels=1)
-    studies.settings_of("aft_fgsm_vs_jsma", defaults).of(defaults).check_data({"dataset": head})
+    studies.settings_of(study, defaults).of(defaults).check_data({"dataset": head})
 
 
 def test_images_are_judged_on_the_test_set_that_is_named():
