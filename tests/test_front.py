@@ -131,7 +131,7 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
         False,
     ]  # 0 images are all there are
     told = wanted.told(wanted.compared())
-    assert re.search(r"\| ✗ .*\| accuracy .*\| 9\d\.\d % .*\| 100\.0 %", told)
+    assert re.search(r"\| ✗ .*\| accuracy .*\| 9\d\.\d\N{NO-BREAK SPACE}% .*\| 100\.0", told)
     file.write_text('[[want]]\npage = "dominant_filters"\nmost = 3\n')
     with pytest.raises(ValueError, match="no such key: most"):
         wanted.wants()

@@ -71,7 +71,7 @@ def told(rows: pd.DataFrame) -> str:
 def _text(value: float) -> str:
     if value == float("inf"):
         return "all"
-    return f"{100 * value:.1f} %" if 0 < value < 1 else f"{value:,.0f}"
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if 0 < value < 1 else f"{value:,.0f}"
 
 
 def write(folder: Path) -> None:
