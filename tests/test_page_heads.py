@@ -1,6 +1,7 @@
 """The head of a study's page tells its run, and the command that makes it again."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from advlib.book import heads
 from advlib.studies.settings import Settings
 
 NOTEBOOKS = sorted(Path("notebooks").resolve().glob("*.ipynb"))
+PUBLISHED = sorted(Path("book/studies").glob("*.ipynb"))
 CONTRADICTIONS = pd.DataFrame(
     [
         {
@@ -166,3 +168,21 @@ def test_a_page_of_other_parameters_has_the_nearest_command(page):
     head = heads.headed(page).cells[1].source
     assert "as near as the study's present parameters allow, with" in head
     assert "advlib run tiny" in head.partition("```bash")[2]
+
+
+def its_command(page):
+    """The command at the head of a published page, in words."""
+    run = page.with_suffix("")
+    head = heads.headed(heads.Page(page, page, run, store.provenance(run)["study"])).cells[1].source
+    (shown,) = re.findall(r"```bash\nadvlib (run .*)\n```", head)
+    return shlex.split(shown)
+
+
+@pytest.mark.parametrize("page", PUBLISHED, ids=lambda page: page.stem)
+def test_the_command_of_a_published_page_would_run(page, capsys):
+    """Also where the study has got parameters since: their defaults must suit the page's data."""
+    words = its_command(page)
+    paths = [path for word in words for path in re.findall(r"\.\./[\w./-]+", word)]
+    if absent := [path for path in paths if not Path(path).exists()]:
+        pytest.skip(f"{absent[0]} is not there")
+    assert cli.main([*words, "--dry-run"]) == 0, capsys.readouterr().err
