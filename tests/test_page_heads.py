@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -98,10 +99,22 @@ def test_the_box_tells_the_run(page):
     head = heads.headed(page).cells[1].source
     for told in (
         "small digits (`0123abcd`)", "0, 1", "1:01:11", "commit `0123456789ab`", "CPU, 1 thread.",
-        "{download}`records.csv <tiny/records.csv>`", "a &lt;b>", "has changed since",
+        "{download}`the results <tiny/tiny.zip>` (records.csv, provenance.json)", "a &lt;b>",
+        "has changed since",
     ):  # fmt: skip
         assert told in head, told
-    assert "timings.csv" not in head  # the run has none
+
+
+def test_the_archive_has_the_results_byte_for_byte(page, tmp_path):
+    archives = [tmp_path / "tiny.zip", tmp_path / "again/tiny.zip"]
+    archives[1].parent.mkdir()
+    for archive in archives:
+        heads.pack(page, archive)
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    with zipfile.ZipFile(archives[0]) as packed:
+        held = {name: packed.read(name) for name in packed.namelist()}
+    kept = {name: (page.run / name).read_bytes() for name in ("records.csv", "provenance.json")}
+    assert held == {f"tiny/{name}": content for name, content in kept.items()}
 
 
 def test_a_published_page_ends_with_its_papers_contradictions(page, monkeypatch):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import zipfile
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -30,10 +31,10 @@ published pages are for, at the head of the contents.
 """
 ALL = "; 0 for all"  # how a comment says it
 LINK = re.compile(r"\]\((?![\w+.-]+:|#|/)([^)\s#]+)")  # to another page, in Markdown
-DOWNLOADS = ("records.csv", "outcomes.safetensors", "provenance.json", "timings.csv")
-
-
-NOTEBOOK = "notebook.ipynb"  # among them: without its outputs, which the page shows
+# What a reader may take home: the results in one archive, and the notebook without its outputs,
+# which the page shows.
+RESULTS = ("records.csv", "outcomes.safetensors", "verdicts.csv", "provenance.json", "timings.csv")
+NOTEBOOK = "notebook.ipynb"
 
 
 class Page(NamedTuple):
@@ -92,6 +93,18 @@ def answer(cell: NotebookNode) -> None:
             kind = f'type="application/json" class="interactive-data" data-picture="{number}"'
             data = {"text/html": f"<script {kind}>{text}</script>"}
             cell.outputs.append(nbformat.v4.new_output("display_data", data))
+
+
+def pack(page: Page, archive: Path) -> None:
+    """Write the results of the page's run into one zip file, whose bytes tell only of them."""
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in _results(page):
+            named = zipfile.ZipInfo(f"{archive.stem}/{file.name}")
+            packed.writestr(named, file.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def _results(page: Page) -> list[Path]:
+    return [page.run / name for name in RESULTS if page.run and (page.run / name).is_file()]
 
 
 def without_outputs(executed: Path) -> NotebookNode:
@@ -190,12 +203,11 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         f"{safe_markdown(data.title(name))} (`{mark}`)" for name, mark in made["data"].items()
     )
     beside = page.notebook.with_suffix("").name
+    inside = ", ".join(file.name for file in _results(page))
     links = [
-        f"{{download}}`{name} <{beside}/{name}>`"
-        for name in DOWNLOADS
-        if page.run and (page.run / name).is_file()
+        f"{{download}}`the results <{beside}/{beside}.zip>` ({inside})",
+        f"{{download}}`the notebook <{beside}/{NOTEBOOK}>`",
     ]
-    links.append(f"{{download}}`the notebook <{beside}/{NOTEBOOK}>`")
     up = "../" * (len(page.notebook.parts) - 1)
     age = ""
     if changed:

@@ -17,7 +17,7 @@ from advlib import files
 from advlib.batch import Job, store
 from advlib.batch.plan import plan
 from advlib.book import excerpts, front, gained, judged, lab, launch, links, shown, terms, wanted
-from advlib.book.heads import NOTEBOOK, Page, headed, without_outputs
+from advlib.book.heads import NOTEBOOK, Page, headed, pack, without_outputs
 from advlib.book.publishing import KEPT, PUBLISHED, executed
 from advlib.book.slim import slim
 
@@ -26,8 +26,8 @@ SITE = BUILD / "site"
 HTML = Path("_build/html")  # where jupyter-book puts the pages, below a site
 SETTINGS = ("_config.yml", "_toc.yml")
 MATHJAX = (
-    "startup.js", "core.js", "input/tex.js", "output/svg.js", "output/svg/fonts/tex.js",
-    "a11y/assistive-mml.js",
+    "startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts/tex.js",
+    "output/chtml/fonts/woff-v2/*.woff", "a11y/assistive-mml.js",
 )  # fmt: skip
 INCLUDED = ("CHANGELOG.md", "CONTRIBUTING.md")  # pages of the book, too
 
@@ -139,6 +139,8 @@ def _stage(stage: Path, pages: list[Page]) -> list[str]:
         beside = stage / page.notebook.with_suffix("")
         beside.mkdir(exist_ok=True)
         nbformat.write(without_outputs(page.origin), beside / NOTEBOOK)
+        if page.run:
+            pack(page, beside / f"{beside.name}.zip")
     status = stage / "book/_generated/status.md"
     status.parent.mkdir(exist_ok=True)
     status.write_text(_status(pages), encoding="utf-8")
@@ -168,7 +170,8 @@ def _mathjax() -> dict[Path, Path]:
     """
     package = importlib.metadata.distribution("sphinx-mathjax-offline")
     origin = Path(str(package.locate_file("sphinx-mathjax-offline/static/mathjax")))
-    return {Path("book/_static/mathjax") / part: origin / part for part in MATHJAX}
+    found = [path for part in MATHJAX for path in origin.glob(part)]
+    return {Path("book/_static/mathjax") / path.relative_to(origin): path for path in found}
 
 
 def _status(pages: list[Page]) -> str:
