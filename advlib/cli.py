@@ -46,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
         "--sweep", default="", metavar="NAME=VALUES,...",
         help="a job for each combination, as in seed=0..9,dataset=mnist,fashion_mnist",
     )  # fmt: skip
+    run.add_argument(
+        "--join", type=_path, action="append", default=[], metavar="RUN",
+        help="folder of a run, or of a published page, with other seeds, which count, too",
+    )  # fmt: skip
     run.add_argument("--out", default="runs", help="folder for the runs, or an fsspec address")
     run.add_argument(
         "--workers",
@@ -180,6 +184,7 @@ def _run(arguments: argparse.Namespace) -> int:
         profile=arguments.profile,
         sweep=sweep,
         threads=arguments.threads,
+        join=arguments.join,
     )
     if arguments.dry_run:
         return _tell(jobs, arguments.out)

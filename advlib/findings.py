@@ -5,6 +5,7 @@
     here(defense="dominant", attack="fgsm")   the mean of the rows with these values
     paper(table="8", attack="fgsm")           the same of the paper's tables
     measured(...), printed(...)               whether there are such rows, here and in the paper
+    behind(table="AutoAttack")                "one seed", or how many, such rows here are of
 
 `shown` is a column, too: the one word for protocol and gradient. Filters make a text of a share:
 `|percent` gives "91.5 %", `|points` of a difference "+3.2 points".
@@ -73,6 +74,7 @@ def filled(study: str, rows: pd.DataFrame, values: Mapping[str, Any], *, file: s
         "paper": lambda **wanted: _mean(paper, wanted),
         "measured": lambda **wanted: _there(here, wanted),
         "printed": lambda **wanted: _there(paper, wanted),
+        "behind": lambda **wanted: _seeds(here, wanted),
     }
     try:
         text = environment.from_string(paper_files(study)[file]).render(values)
@@ -94,6 +96,11 @@ def points(difference: float) -> str:
 
 def _mean(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> float:
     return float(select(rows, **wanted)["value"].mean())
+
+
+def _seeds(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> str:
+    count = select(rows, **wanted)["seed"].nunique()
+    return "one seed" if count == 1 else f"{count} seeds"
 
 
 def _there(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> bool:

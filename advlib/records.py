@@ -41,13 +41,21 @@ COLUMNS = (
     "metric", "seed", "n", "value",
 )  # fmt: skip
 RECORDS, OUTCOMES, VERDICTS = "records.csv", "outcomes.safetensors", "verdicts.csv"
+PROVENANCE = "provenance.json"
+# The environment's variable with the folders of saved runs of the same study whose other seeds
+# count, too; `advlib run --join` sets it.
+JOIN = "ADVLIB_JOIN"
 
 
 class Run:
     """One execution of a study: its parameters, its rows and its provenance."""
 
     def __init__(self, study: str, settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
-        """`settings` are the run's parameters and their values, as a study's settings hold them."""
+        """`settings` are the run's parameters and their values, as a study's settings hold them.
+
+        Runs that $ADVLIB_JOIN names lend their rows: the run is then one of all their seeds. Raises
+        ValueError where `joined` does.
+        """
         self.study, self.parameters = study, dict(settings)
         self.data: dict[str, str] = {}
         self._rows: list[dict[str, Any]] = []
@@ -58,9 +66,34 @@ class Run:
         self.judged: pd.DataFrame | None = None  # what the page says of the claims (`findings`)
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter() + cache.spared()
+        folders = [Path(name) for name in os.environ.get(JOIN, "").split(os.pathsep) if name]
+        self._joined = joined(folders, study, self.parameters)
+        for folder in folders:
+            self._take_over(folder)
+        if folders:
+            seeds = [seed for made in self._joined for seed in made["parameters"]["seeds"]]
+            self.parameters["seeds"] = seeds + self.parameters["seeds"]
+
+    def _take_over(self, folder: Path) -> None:
+        """The saved rows that belong to a seed; the others this run measures itself."""
+        rows, outcomes = read(folder)
+        for number, row in rows[rows["seed"].notna()].iterrows():
+            if number in outcomes:
+                self._outcomes[str(len(self._rows))] = np.packbits(outcomes[number])
+            whole = {name: int(row[name]) for name in ("seed", "n") if pd.notna(row[name])}
+            self._rows.append(row.dropna().to_dict() | whole)
 
     def uses(self, dataset: Dataset) -> Dataset:
-        """Note a data set's fingerprint in the provenance; returns the data set."""
+        """Note a data set's fingerprint in the provenance; returns the data set.
+
+        Raises ValueError if a joined run had other data of that name.
+        """
+        for made in self._joined:
+            if (had := made["data"].get(dataset.name)) != dataset.fingerprint:
+                raise ValueError(
+                    f"join: must be runs on the same data; {dataset.name} is "
+                    f"{dataset.fingerprint} here and was {had} there"
+                )
         self.data[dataset.name] = dataset.fingerprint
         return dataset
 
@@ -170,7 +203,7 @@ class Run:
         for name, rows in tables.items():
             write_whole(folder / name, functools.partial(rows.to_csv, index=False))
         write_whole(
-            folder / "provenance.json",
+            folder / PROVENANCE,
             lambda part: part.write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8"),
         )
         if self._networks is not None:
@@ -191,9 +224,13 @@ class Run:
         return folder
 
     def provenance(self) -> dict[str, Any]:
-        """What the rows depend on: parameters, data, code, versions, machine, time taken."""
+        """What the rows depend on: parameters, data, code, versions, machine, time taken.
+
+        The time is that of the joined runs, too, each of which is told under `joined`.
+        """
         cuda = torch.cuda.is_available()
-        return {
+        own = time.perf_counter() + cache.spared() - self._clock
+        noted = {
             "study": self.study,
             "parameters": self.parameters,
             "data": self.data,
@@ -209,8 +246,56 @@ class Run:
             "threads": torch.get_num_threads(),
             "started": self._started.isoformat(timespec="seconds"),
             # What was found in the cache counts with the seconds that it had taken.
-            "seconds": round(time.perf_counter() + cache.spared() - self._clock, 1),
+            "seconds": round(own + sum(made["seconds"] for made in self._joined), 1),
         }
+        if self._joined:
+            noted["joined"] = [part for made in self._joined for part in parts(made)]
+        return noted
+
+
+def joined(
+    folders: Sequence[Path], study: str, parameters: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The provenance of saved runs whose rows may count in a run of the study with these
+    parameters: they are of the same study, and differ in nothing but the seeds, all of them.
+
+    Raises ValueError, naming `join`, for others.
+    """
+    wanted, found = json.loads(json.dumps(dict(parameters))), []
+    if folders and "seeds" not in wanted:
+        raise ValueError(f"join: {study} has no seeds")
+    for folder in folders:
+        try:
+            made = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+            had, _ = made["parameters"], (made["seconds"], made["data"], (folder / RECORDS).stat())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"join: {folder} is no run ({error!r})") from None
+        if made["study"] != study:
+            raise ValueError(f"join: {folder} is a run of {made['study']}, not of {study}")
+        for name in [*wanted, *had]:
+            if name != "seeds" and had.get(name) != wanted.get(name):
+                raise ValueError(
+                    f"join: must be runs that differ in their seeds alone; {name} is "
+                    f"{wanted.get(name)!r} here and {had.get(name)!r} in {folder}"
+                )
+        if twice := sorted({*had.get("seeds", ())} & {*wanted["seeds"]}):
+            raise ValueError(f"join: {folder} has seeds that are there already: {twice}")
+        wanted["seeds"] += had.get("seeds", [])
+        found.append(made)
+    return found
+
+
+def parts(made: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs, each made in one go, of which a run with this provenance consists; of one that
+    joined others its own comes last."""
+    others = made.get("joined", [])
+    names = ("source", "commit", "versions", "device", "threads", "started")
+    theirs = [seed for part in others for seed in part["seeds"]]
+    own = {
+        "seeds": [seed for seed in made["parameters"]["seeds"] if seed not in theirs],
+        "seconds": round(made["seconds"] - sum(part["seconds"] for part in others), 1),
+    }
+    return [*others, own | {name: made[name] for name in names}]
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
@@ -220,7 +305,10 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
     time kept no outcomes.
     """
     rows = pd.read_csv(
-        folder / RECORDS, dtype={"table": str}, keep_default_na=False, na_values=[""]
+        folder / RECORDS,
+        dtype={"table": str, "split": str},
+        keep_default_na=False,
+        na_values=[""],
     )
     if "gradient" not in rows:
         attacked = rows["attack"].ne(NONE) & ~rows["protocol"].isin([NONE, "noise"])

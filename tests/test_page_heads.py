@@ -105,6 +105,15 @@ def test_the_box_tells_the_run(page):
         assert told in head, told
 
 
+def test_the_box_tells_which_seeds_came_from_another_run(page):
+    assert "Seeds " not in heads.headed(page).cells[1].source
+    noted = json.loads((page.run / "provenance.json").read_text())
+    noted["joined"] = [{"seeds": [0], "started": "2026-11-23T01:00:00", "commit": "ba9876543210"}]
+    (page.run / "provenance.json").write_text(json.dumps(noted))
+    told = "CPU, 1 thread. Seeds 0 on 2026-11-23 at commit `ba9876543210`."
+    assert told in heads.headed(page).cells[1].source
+
+
 def test_the_archive_has_the_results_byte_for_byte(page, tmp_path):
     archives = [tmp_path / "tiny.zip", tmp_path / "again/tiny.zip"]
     archives[1].parent.mkdir()

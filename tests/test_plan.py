@@ -3,7 +3,7 @@
 import pytest
 
 from advlib import cli
-from advlib.batch import plan
+from advlib.batch import plan, store
 
 
 def planned(capfd, *words):
@@ -58,3 +58,19 @@ def test_swept_texts_are_read_as_the_others_are():
         ([0], [0.5]), ([0], [0.2, 0.3]), ([1], [0.5]), ([1], [0.2, 0.3])
     ]  # fmt: skip
     assert {job.parameters["eps"] for job in jobs} == {0.1}
+
+
+def test_a_joined_run_is_another_job_and_its_kernel_hears_of_it(repository, capfd):
+    assert cli.main(["run", "-p", "seeds", "[0]"]) == 0
+    first = next((repository / "runs/tiny").glob("[!.]*"))
+    words = ["tiny", "-p", "seeds", "[1]"]
+    (alone,), (joined,) = (
+        plan.plan(["tiny"], {"seeds": [1]}),
+        plan.plan(["tiny"], {"seeds": [1]}, join=[first]),
+    )
+    assert joined.key != alone.key
+    assert cli.main(["run", *words, "--join", str(first)]) == 0
+    made = store.provenance(store.folder(joined))
+    assert made["parameters"]["seeds"] == [0, 1]
+    status, said = planned(capfd, "tiny", "--join", str(first))
+    assert (status, "seeds that are there already: [0]" in said) == (2, True)

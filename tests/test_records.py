@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import pandas as pd
@@ -89,6 +90,85 @@ def test_outcomes_are_kept_image_by_image(digits, tmp_path):
     for number, outcome in zip((1, 2), found, strict=True):
         assert kept[number].tolist() == outcome.right.tolist()
         assert kept[number].mean() == pytest.approx(rows.loc[number, "value"])
+
+
+def of_seeds(*seeds, **changes):
+    """A run with a figure of the data and, for each seed, a share and a mean of 20 images."""
+    run = records.Run("dominant_filters", {**GIVEN, "seeds": [*seeds], **changes})
+    run.data["digits"] = changes.get("data", "0123abcd")
+    run.add("12", "untrained share", 0.9)
+    for seed in seeds:
+        right = torch.rand(20, generator=torch.Generator().manual_seed(seed)) < 1 / 3
+        run.add("5", "accuracy", right, attack="pgd", protocol="white-box", seed=seed)
+        run.add("5", "loss", seed / 7, seed=seed, share=0.1)
+    return run
+
+
+def known(run):
+    """Its rows and the outcomes behind them, in no order."""
+    rows, outcomes = run.rows.astype({"seed": float}), run.outcomes
+    told = [
+        (*map(repr, row), outcomes.get(n, [])) for n, row in enumerate(rows.itertuples(index=False))
+    ]
+    return sorted((*row[:-1], [*map(bool, row[-1])]) for row in told)
+
+
+def test_runs_of_single_seeds_joined_are_the_run_of_all(tmp_path, monkeypatch):
+    for seed in (0, 1):
+        of_seeds(seed).save(tmp_path / str(seed))
+    monkeypatch.setenv(records.JOIN, os.pathsep.join(str(tmp_path / s) for s in "01"))
+    last = of_seeds(2)
+    monkeypatch.delenv(records.JOIN)
+    assert last.parameters["seeds"] == [0, 1, 2]
+    assert known(last) == known(of_seeds(0, 1, 2))
+    rows, outcomes = records.read(last.save(tmp_path / "all"))  # what is saved is so, too
+    assert len(rows) == len(last.rows)
+    assert {n: kept.tolist() for n, kept in outcomes.items()} == {
+        n: kept.tolist() for n, kept in last.outcomes.items()
+    }
+
+
+def test_a_joined_run_tells_what_it_consists_of(tmp_path, monkeypatch):
+    of_seeds(0, 1).save(tmp_path / "first")
+    for joined, seeds in ("first", (2,)), ("second", (3,)):
+        monkeypatch.setenv(records.JOIN, str(tmp_path / joined))
+        folder = of_seeds(*seeds).save(tmp_path / ("second" if joined == "first" else "third"))
+    made = json.loads((folder / "provenance.json").read_text())
+    assert made["parameters"]["seeds"] == [0, 1, 2, 3]
+    assert [part["seeds"] for part in made["joined"]] == [[0, 1], [2]]
+    assert [part["seeds"] for part in records.parts(made)] == [[0, 1], [2], [3]]
+    took = [part["seconds"] for part in records.parts(made)]
+    assert sum(took) == pytest.approx(made["seconds"], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("study", "changes", "says"),
+    [
+        ("aft_fgsm_vs_jsma", {}, "is a run of dominant_filters, not of aft_fgsm_vs_jsma"),
+        ("dominant_filters", {"eps": 0.1}, r"eps is 0\.1 here and 0\.3 in "),
+        ("dominant_filters", {"steps": 9}, "steps is 9 here and None in "),
+        ("dominant_filters", {"seeds": [1, 2]}, r"seeds that are there already: \[1\]"),
+        ("dominant_filters", {"seeds": None}, "dominant_filters has no seeds"),
+    ],
+)  # fmt: skip
+def test_a_run_that_cannot_be_joined_is_refused(tmp_path, study, changes, says):
+    folder = of_seeds(0, 1).save(tmp_path / "run")
+    given = {name: v for name, v in (GIVEN | {"seeds": [2]} | changes).items() if v is not None}
+    with pytest.raises(ValueError, match=f"^join: .*{says}"):
+        records.joined([folder], study, given)
+
+
+def test_a_folder_that_is_no_run_and_other_data_are_refused(tmp_path, monkeypatch, digits):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="^join: .*/none is no run"):
+        records.joined([tmp_path / "none"], "dominant_filters", GIVEN)
+    folder = of_seeds(0).save(tmp_path / "run")
+    monkeypatch.setenv(records.JOIN, str(folder))
+    run = of_seeds(1)
+    with pytest.raises(
+        ValueError, match="^join: must be runs on the same data; digits is .* was 0123abcd"
+    ):
+        run.uses(digits)
 
 
 @pytest.mark.parametrize(

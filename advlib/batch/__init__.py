@@ -17,3 +17,4 @@ class Job:
     changed: dict[str, Any]  # those of them that are not the notebook's defaults
     key: str
     threads: int = 1  # of torch and OpenMP; they decide a sum's last bits, so the key names them
+    joined: tuple[str, ...] = ()  # folders of runs whose other seeds count, too

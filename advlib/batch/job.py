@@ -94,7 +94,7 @@ def _run(job: Job, work: Path, folder: str, limits: Limits, tell: Tell) -> None:
     # a training takes half as long again.
     own = dask.config.get("distributed.nanny.pre-spawn-environ")
     environment = {name: value for name, value in os.environ.items() if name not in own}
-    environment |= {"ADVLIB_RUN": str(work.resolve())}
+    environment |= {"ADVLIB_RUN": str(work.resolve()), "ADVLIB_JOIN": os.pathsep.join(job.joined)}
     environment.setdefault("TQDM_MININTERVAL", "10")  # seconds; a log is not a terminal
     environment |= dict.fromkeys(THREADS, str(job.threads))  # before the kernel imports torch
     log = work / LOG

@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from advlib import cache, data
+from advlib import cache, data, records
 from advlib import studies as known_studies
 from advlib.batch import Job
 from advlib.checks import check_count
@@ -42,6 +42,7 @@ def plan(
     profile: str = "quick",
     sweep: Mapping[str, Sequence[Any]] | None = None,
     threads: int = 1,
+    join: Sequence[Path] = (),
 ) -> list[Job]:
     """A job for each named study and each combination of the swept values; unless any is named,
     for all studies that have the profile.
@@ -52,11 +53,12 @@ def plan(
     given, only the document of that data set counts, or else the first. A value swept over a
     parameter that is a list becomes a list of one. Jobs that would give equal records are one.
     Each computes with so many `threads`, however many jobs run at a time. A text for a parameter
-    that is no text is read as its settings read it.
+    that is no text is read as its settings read it. `join` are folders of saved runs, or published
+    pages, with other seeds that each job's records will have, too.
 
     Raises ValueError, before anything runs, for an unknown study, a named one without the profile,
-    an unknown or impossible parameter, one that is both set and swept, or more than `MOST`
-    combinations.
+    an unknown or impossible parameter, one that is both set and swept, a run that cannot be joined
+    (`records.joined`), or more than `MOST` combinations.
     """
     check_count("threads", threads)
     known = studies()
@@ -76,7 +78,7 @@ def plan(
             given = overrides | study.listed(dict(zip(sweep, values, strict=True)))
             own = [s for s in settings if given.get("dataset") in (None, s.get("dataset"))]
             for chosen in own or settings[:1]:
-                job = study.job(chosen | given, threads)
+                job = study.job(chosen | given, threads, join)
                 jobs[job.study, job.key] = job
     return list(jobs.values())
 
@@ -158,16 +160,19 @@ class _Study:
             for name, value in swept.items()
         }
 
-    def job(self, overrides: Mapping[str, Any], threads: int) -> Job:
+    def job(self, overrides: Mapping[str, Any], threads: int, join: Sequence[Path]) -> Job:
         settings = self.settings.of({**self.defaults, **overrides}, head=self.head)
         given = settings.model_dump()
         named = [given[name] for name in self.settings.datasets() if given[name]]
         for dataset in set(named) - self.stamps.keys():
             self.stamps[dataset] = data.stamp(dataset)
         stamps = [self.stamps[name] for name in named]
-        key = cache.digest([self.fixed, given, stamps, threads])
+        records.joined(join, self.notebook.stem, given)
+        lent = [(folder / records.RECORDS).read_text(encoding="utf-8") for folder in join]
+        key = cache.digest([self.fixed, given, stamps, threads, *lent])
         changed = {name: v for name, v in given.items() if v != self.defaults[name]}
-        return Job(self.notebook.stem, self.notebook, given, changed, key[:12], threads)
+        folders = tuple(str(folder.resolve()) for folder in join)
+        return Job(self.notebook.stem, self.notebook, given, changed, key[:12], threads, folders)
 
 
 def _read(notebook: Path) -> _Study:

@@ -221,7 +221,7 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         "data": f"{sets}",
         "seeds": seeds,
         "made": f"{made['started'][:10]} at commit `{made['commit'] or 'unknown'}`, in {took} "
-        f"(h:mm:ss) on {safe_markdown(made['device'])}, {threads}.{age}",
+        f"(h:mm:ss) on {safe_markdown(made['device'])}, {threads}.{_parts(made)}{age}",
         "downloads": ", ".join(links),
         "words": f"[protocols and verdicts]({up}book/protocols.md)",
     }
@@ -237,6 +237,16 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
     again = f"\n```bash\n{command(page.study, near)}\n```\n"
     told = "\n".join(f"**{name}**: {text}\\" for name, text in rows.items() if text)
     return f":::{{admonition}} This run\n:class: note\n{told.rstrip(chr(92))}\n{again}:::"
+
+
+def _parts(made: Mapping[str, Any]) -> str:
+    """Of a run that joined others: which seeds came from where."""
+    told = [
+        f"{', '.join(map(str, part['seeds']))} on {part['started'][:10]} at commit "
+        f"`{part['commit'] or 'unknown'}`"
+        for part in made.get("joined", ())
+    ]
+    return f" Seeds {'; '.join(told)}." if told else ""
 
 
 def _tables(page: Page, made: Mapping[str, Any]) -> str:
