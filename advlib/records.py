@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 import torchvision
 from matplotlib.figure import Figure
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from advlib import cache, devices
@@ -34,14 +34,13 @@ from advlib.evaluation import Subject, evaluate
 from advlib.files import write_whole
 from advlib.networks import keeping
 from advlib.protocols import GRADIENTS, NONE, PROTOCOLS
+from advlib.saved import OUTCOMES, PROVENANCE, RECORDS, VERDICTS, joined, parts, read
 from advlib.source import source_digest
 
 COLUMNS = (
     "study", "table", "dataset", "model", "defense", "attack", "eps", "protocol", "gradient",
     "metric", "seed", "n", "value",
 )  # fmt: skip
-RECORDS, OUTCOMES, VERDICTS = "records.csv", "outcomes.safetensors", "verdicts.csv"
-PROVENANCE = "provenance.json"
 # The environment's variable with the folders of saved runs of the same study whose other seeds
 # count, too; `advlib run --join` sets it.
 JOIN = "ADVLIB_JOIN"
@@ -251,77 +250,6 @@ class Run:
         if self._joined:
             noted["joined"] = [part for made in self._joined for part in parts(made)]
         return noted
-
-
-def joined(
-    folders: Sequence[Path], study: str, parameters: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """The provenance of saved runs whose rows may count in a run of the study with these
-    parameters: they are of the same study, and differ in nothing but the seeds, all of them.
-
-    Raises ValueError, naming `join`, for others.
-    """
-    wanted, found = json.loads(json.dumps(dict(parameters))), []
-    if folders and "seeds" not in wanted:
-        raise ValueError(f"join: {study} has no seeds")
-    for folder in folders:
-        try:
-            made = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-            had, _ = made["parameters"], (made["seconds"], made["data"], (folder / RECORDS).stat())
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"join: {folder} is no run ({error!r})") from None
-        if made["study"] != study:
-            raise ValueError(f"join: {folder} is a run of {made['study']}, not of {study}")
-        for name in [*wanted, *had]:
-            if name != "seeds" and had.get(name) != wanted.get(name):
-                raise ValueError(
-                    f"join: must be runs that differ in their seeds alone; {name} is "
-                    f"{wanted.get(name)!r} here and {had.get(name)!r} in {folder}"
-                )
-        if twice := sorted({*had.get("seeds", ())} & {*wanted["seeds"]}):
-            raise ValueError(f"join: {folder} has seeds that are there already: {twice}")
-        wanted["seeds"] += had.get("seeds", [])
-        found.append(made)
-    return found
-
-
-def parts(made: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The runs, each made in one go, of which a run with this provenance consists; of one that
-    joined others its own comes last."""
-    others = made.get("joined", [])
-    names = ("source", "commit", "versions", "device", "threads", "started")
-    theirs = [seed for part in others for seed in part["seeds"]]
-    own = {
-        "seeds": [seed for seed in made["parameters"]["seeds"] if seed not in theirs],
-        "seconds": round(made["seconds"] - sum(part["seconds"] for part in others), 1),
-    }
-    return [*others, own | {name: made[name] for name in names}]
-
-
-def read(folder: Path) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
-    """A saved run's rows, and the outcomes behind some of them, boolean [n] by the row's number.
-
-    Rows that were saved when one column held protocol and gradient get today's two; runs of that
-    time kept no outcomes.
-    """
-    rows = pd.read_csv(
-        folder / RECORDS,
-        dtype={"table": str, "split": str},
-        keep_default_na=False,
-        na_values=[""],
-    )
-    if "gradient" not in rows:
-        attacked = rows["attack"].ne(NONE) & ~rows["protocol"].isin([NONE, "noise"])
-        gradient = rows["protocol"].where(rows["protocol"].isin(GRADIENTS), "exact")
-        rows["gradient"] = gradient.where(attacked, NONE)
-        known = rows["protocol"].isin([*PROTOCOLS, NONE])
-        rows["protocol"] = rows["protocol"].where(known, "white-box")
-    if not (folder / OUTCOMES).is_file():
-        return rows, {}
-    return rows, {
-        int(row): np.unpackbits(bits, count=int(rows.loc[int(row), "n"])).astype(bool)
-        for row, bits in load_file(folder / OUTCOMES).items()
-    }
 
 
 def of_labels(split: Split) -> str:

@@ -16,7 +16,7 @@ from advlib import book, cli
 from advlib.batch import store
 from advlib.batch.plan import plan
 from advlib.book import site
-from advlib.records import OUTCOMES
+from advlib.saved import OUTCOMES
 
 
 @pytest.fixture

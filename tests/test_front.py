@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from advlib import contradictions, gains, records
+from advlib import contradictions, gains, saved
 from advlib.book import PUBLISHED, front, gained, judged, wanted
 from advlib.claims import FAILS, HOLDS, UNTESTED
 from advlib.protocols import PAPER
@@ -66,7 +66,7 @@ def test_the_sentence_counts_all_claims():
 @pytest.mark.parametrize("study", contradictions.STUDIES)
 def test_a_gain_begins_with_the_papers_and_ends_with_one_who_knows_the_network(study):
     page = gains.gain_of(study)["page"]
-    rows = gains.left(study, records.read(PUBLISHED / page)[0])
+    rows = gains.left(study, saved.read(PUBLISHED / page)[0])
     assert rows["step"].iloc[0] == PAPER
     assert rows["share"].iloc[0] == 1
     assert rows["step"].iloc[-1].startswith("white-box")
@@ -76,7 +76,7 @@ def test_a_gain_begins_with_the_papers_and_ends_with_one_who_knows_the_network(s
 def test_a_gain_is_with_the_defense_minus_without():
     study = "dominant_filters"
     told = gains.gain_of(study)
-    rows, _ = records.read(PUBLISHED / told["page"])
+    rows, _ = saved.read(PUBLISHED / told["page"])
     changed = rows.copy()
     changed.loc[rows["table"].eq("9"), "value"] += 0.125
     before, after = (gains.left(study, of).set_index("step")["gain"] for of in (rows, changed))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from advlib import data, networks, records
+from advlib import data, networks, records, saved
 from advlib.batch import store
 from advlib.networks import keeping
 from advlib.predictions import correct
@@ -59,7 +59,7 @@ def test_a_large_network_is_not_kept(tmp_path):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_published_network_is_right_as_often_as_its_page_says(page):
     """As a reader would try it: load the network, and count on the page's own test images."""
-    rows, outcomes = records.read(keeping.BOOK / page)
+    rows, outcomes = saved.read(keeping.BOOK / page)
     made = store.provenance(keeping.BOOK / page)["parameters"]
     try:
         images = data.load(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from advlib import book, contradictions, data, papers, records, studies
+from advlib import book, contradictions, data, papers, saved, studies
 from advlib.batch import plan, store
 from advlib.book import front, judged
 from advlib.data import downloads
@@ -69,7 +69,7 @@ def shares(text):
 @pytest.fixture(scope="module")
 def figures():
     """All shares of the published records and of the papers' tables, in percent."""
-    tables = [records.read(book.PUBLISHED / page)[0] for page in PAGES]
+    tables = [saved.read(book.PUBLISHED / page)[0] for page in PAGES]
     tables += [papers.paper_rows(study) for study in contradictions.STUDIES]
     return pd.concat(tables)["value"].dropna().mul(100)
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from advlib import networks, records
+from advlib import networks, records, saved
 from advlib.attacks import Attack, craft, fgsm, pgd
 from advlib.data import Split
 from advlib.evaluation import Subject, evaluate
@@ -85,7 +85,7 @@ def test_outcomes_are_kept_image_by_image(digits, tmp_path):
     run.measure("5", *what, ["clean", "white-box"])
     found = evaluate(*what, ["clean", "white-box"])
     folder = run.save(tmp_path / "out")
-    rows, kept = records.read(folder)
+    rows, kept = saved.read(folder)
     assert kept.keys() == {1, 2}  # the loss is no outcome
     for number, outcome in zip((1, 2), found, strict=True):
         assert kept[number].tolist() == outcome.right.tolist()
@@ -121,7 +121,7 @@ def test_runs_of_single_seeds_joined_are_the_run_of_all(tmp_path, monkeypatch):
     monkeypatch.delenv(records.JOIN)
     assert last.parameters["seeds"] == [0, 1, 2]
     assert known(last) == known(of_seeds(0, 1, 2))
-    rows, outcomes = records.read(last.save(tmp_path / "all"))  # what is saved is so, too
+    rows, outcomes = saved.read(last.save(tmp_path / "all"))  # what is saved is so, too
     assert len(rows) == len(last.rows)
     assert {n: kept.tolist() for n, kept in outcomes.items()} == {
         n: kept.tolist() for n, kept in last.outcomes.items()
@@ -136,8 +136,8 @@ def test_a_joined_run_tells_what_it_consists_of(tmp_path, monkeypatch):
     made = json.loads((folder / "provenance.json").read_text())
     assert made["parameters"]["seeds"] == [0, 1, 2, 3]
     assert [part["seeds"] for part in made["joined"]] == [[0, 1], [2]]
-    assert [part["seeds"] for part in records.parts(made)] == [[0, 1], [2], [3]]
-    took = [part["seconds"] for part in records.parts(made)]
+    assert [part["seeds"] for part in saved.parts(made)] == [[0, 1], [2], [3]]
+    took = [part["seconds"] for part in saved.parts(made)]
     assert sum(took) == pytest.approx(made["seconds"], abs=0.1)
 
 
@@ -155,13 +155,13 @@ def test_a_run_that_cannot_be_joined_is_refused(tmp_path, study, changes, says):
     folder = of_seeds(0, 1).save(tmp_path / "run")
     given = {name: v for name, v in (GIVEN | {"seeds": [2]} | changes).items() if v is not None}
     with pytest.raises(ValueError, match=f"^join: .*{says}"):
-        records.joined([folder], study, given)
+        saved.joined([folder], study, given)
 
 
 def test_a_folder_that_is_no_run_and_other_data_are_refused(tmp_path, monkeypatch, digits):
     (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match="^join: .*/none is no run"):
-        records.joined([tmp_path / "none"], "dominant_filters", GIVEN)
+        saved.joined([tmp_path / "none"], "dominant_filters", GIVEN)
     folder = of_seeds(0).save(tmp_path / "run")
     monkeypatch.setenv(records.JOIN, str(folder))
     run = of_seeds(1)
@@ -210,7 +210,7 @@ def test_rows_of_one_column_for_protocol_and_gradient_are_read_as_of_two(tmp_pat
         "table,attack,protocol,value\n1,none,clean,0.9\n1,pgd,clipped,0.8\n"
         "1,pgd,white-box,0.1\n1,AutoAttack,autoattack,0.0\n1,pgd,noise,0.7\n"
     )
-    rows, outcomes = records.read(tmp_path)
+    rows, outcomes = saved.read(tmp_path)
     assert rows["protocol"].tolist() == ["clean", "white-box", "white-box", "white-box", "noise"]
     assert rows["gradient"].tolist() == ["none", "clipped", "exact", "exact", "none"]
     assert outcomes == {}

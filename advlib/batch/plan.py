@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from advlib import cache, data, records
+from advlib import cache, data, saved
 from advlib import studies as known_studies
 from advlib.batch import Job
 from advlib.checks import check_count
@@ -58,7 +58,7 @@ def plan(
 
     Raises ValueError, before anything runs, for an unknown study, a named one without the profile,
     an unknown or impossible parameter, one that is both set and swept, a run that cannot be joined
-    (`records.joined`), or more than `MOST` combinations.
+    (`saved.joined`), or more than `MOST` combinations.
     """
     check_count("threads", threads)
     known = studies()
@@ -167,8 +167,8 @@ class _Study:
         for dataset in set(named) - self.stamps.keys():
             self.stamps[dataset] = data.stamp(dataset)
         stamps = [self.stamps[name] for name in named]
-        records.joined(join, self.notebook.stem, given)
-        lent = [(folder / records.RECORDS).read_text(encoding="utf-8") for folder in join]
+        saved.joined(join, self.notebook.stem, given)
+        lent = [(folder / saved.RECORDS).read_text(encoding="utf-8") for folder in join]
         key = cache.digest([self.fixed, given, stamps, threads, *lent])
         changed = {name: v for name, v in given.items() if v != self.defaults[name]}
         folders = tuple(str(folder.resolve()) for folder in join)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from advlib import contradictions, files, records, studies
+from advlib import contradictions, files, saved, studies
 from advlib.batch import store
 from advlib.book import judged
 from advlib.book.publishing import PUBLISHED, README
@@ -28,7 +28,7 @@ def summary(page: str) -> str:
     made = store.provenance(folder)
     if SUMMARY not in paper_files(made["study"]):
         return ""
-    rows, _ = records.read(folder)
+    rows, _ = saved.read(folder)
     values = studies.for_summary(made["study"], made["parameters"])
     return " ".join(filled(made["study"], rows, values, file=SUMMARY).split())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from advlib import contradictions, gains, plots, records
+from advlib import contradictions, gains, plots, saved
 from advlib.book.judged import TITLES
 from advlib.book.publishing import PUBLISHED
 from advlib.protocols import ORDER, PAPER
@@ -24,7 +24,7 @@ def left() -> pd.DataFrame:
         told = gains.gain_of(study)
         if not (folder := PUBLISHED / told["page"]).is_dir():
             continue
-        made = gains.left(study, records.read(folder)[0])
+        made = gains.left(study, saved.read(folder)[0])
         names = {"study": study, "paper": TITLES[study], "page": told["page"], "says": told["says"]}
         parts.append(made.assign(**names))
     if not parts:
@@ -64,7 +64,7 @@ def nearest() -> str:
         folder = PUBLISHED / gains.gain_of(study)["page"]
         if not folder.is_dir():
             continue
-        found = gains.nearest(study, records.read(folder)[0])
+        found = gains.nearest(study, saved.read(folder)[0])
         if found is None:
             continue
         summary, chance = found

@@ -22,7 +22,7 @@ from advlib.batch import plan, store
 from advlib.book import lab
 from advlib.book.shown import safe_markdown
 from advlib.plots import interactive
-from advlib.records import VERDICTS
+from advlib.saved import VERDICTS
 
 BANNER = """:::{warning}
 **A smoke test on small data.** It shows that the code runs; it judges no paper. That is what the

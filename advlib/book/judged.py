@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from advlib import contradictions, records, studies
+from advlib import contradictions, saved, studies
 from advlib.batch import store
 from advlib.book.publishing import PUBLISHED
 from advlib.claims import FAILS, HOLDS, ONLY, UNDECIDED, UNTESTED, VERDICTS, verdicts
@@ -35,7 +35,7 @@ def of_pages() -> pd.DataFrame:
         study = made["study"]
         if "claims.toml" not in paper_files(study):
             continue
-        rows, outcomes = records.read(folder)
+        rows, outcomes = saved.read(folder)
         rows = studies.for_claims(study, rows, made["parameters"])
         judged.append(verdicts(study, rows, outcomes).assign(study=study, page=page.stem))
     if not judged:
@@ -49,7 +49,7 @@ def check(judged: pd.DataFrame) -> None:
     `of_pages`). A page that stored none is of a time before that, and its head says so."""
     wrong = []
     for page, today in judged.groupby("page"):
-        file = PUBLISHED / str(page) / records.VERDICTS
+        file = PUBLISHED / str(page) / saved.VERDICTS
         if not file.is_file():
             continue
         told = pd.read_csv(file, keep_default_na=False).set_index("id")["verdict"]

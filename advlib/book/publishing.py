@@ -14,7 +14,7 @@ from advlib.batch import Job, store
 from advlib.batch.plan import plan
 from advlib.book import shown
 from advlib.networks.keeping import NETWORKS
-from advlib.records import OUTCOMES, VERDICTS
+from advlib.saved import OUTCOMES, VERDICTS
 
 PUBLISHED = Path("book/studies")
 README = Path("README.md")

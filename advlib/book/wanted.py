@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from advlib import records
+from advlib import records, saved
 from advlib.batch import store
 from advlib.book.publishing import PUBLISHED
 
@@ -37,7 +37,7 @@ def compared() -> pd.DataFrame:
         folder = PUBLISHED / want["page"]
         parameters = store.provenance(folder)["parameters"]
         if "rows" in want:
-            here = records.select(records.read(folder)[0], **want["rows"])["value"].mean()
+            here = records.select(saved.read(folder)[0], **want["rows"])["value"].mean()
         elif want["parameter"] in parameters:
             here = _size(parameters[want["parameter"]])
         else:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from advlib import book, files, papers, records
+from advlib import book, files, papers, records, saved
 from advlib.batch import store
 from advlib.evidence import FEWEST_SEEDS
 from advlib.statistics import crossed
@@ -90,7 +90,7 @@ def designs() -> dict[str, Design]:
 
 def designed(folder: Path, made: dict[str, Any]) -> Design:
     """What a published page ran, and what its paper reports under attack."""
-    rows, _ = records.read(folder)
+    rows, _ = saved.read(folder)
     attacked = rows[rows["protocol"].eq("white-box") & rows["metric"].eq("accuracy")]
     study = made["study"]
     paper = papers.paper_rows(study)
