@@ -1,5 +1,6 @@
 """The generated parts of the front page, of the page on gains and of that on evidence."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from advlib import contradictions, gains, saved
+from advlib.batch import plan, store
 from advlib.book import PUBLISHED, front, gained, judged, wanted
 from advlib.claims import FAILS, HOLDS, UNTESTED
 from advlib.protocols import PAPER
@@ -135,6 +137,29 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
     file.write_text('[[want]]\npage = "dominant_filters"\nmost = 3\n')
     with pytest.raises(ValueError, match="no such key: most"):
         wanted.wants()
+
+
+def test_the_seeds_under_way_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(wanted, "UNDERWAY", tmp_path)
+    assert wanted.underway() == "None are under way.\n"
+    given = {"seeds": [3, 4], "attacked_images": 0}
+    noted = {"parameters": given, "seconds": 5400, "started": "2026-11-30T01:00", "commit": "c0"}
+    (tmp_path / "dominant_filters").mkdir()
+    (tmp_path / "dominant_filters/provenance.json").write_text(json.dumps(noted))
+    line = wanted.underway().splitlines()[-1]
+    assert re.sub(r" +", " ", line) == (
+        "| [dominant_filters](studies/dominant_filters.ipynb) | 3, 4 | all | 1.5 "
+        "| 2026-11-30 at commit `c0` |"
+    )
+
+
+@pytest.mark.parametrize("run", [*wanted.UNDERWAY.glob("*/")], ids=lambda run: run.name)
+def test_a_run_of_further_seeds_can_join_those_under_way(run):
+    made = store.provenance(run)
+    others = {**made["parameters"], "seeds": [max(made["parameters"]["seeds"]) + 1]}
+    assert saved.joined([run], made["study"], others)
+    assert plan.schema(plan.studies()[made["study"]]).keys() == others.keys()
+    assert len(saved.read(run)[1]) > 100  # outcomes, image by image
 
 
 def test_every_published_page_has_its_wishes():

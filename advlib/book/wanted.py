@@ -1,4 +1,4 @@
-"""What each published page has, and lacks, to bear its verdicts."""
+"""What each published page has, and lacks, to bear its verdicts; and what is under way to it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from advlib.batch import store
 from advlib.book.publishing import PUBLISHED
 
 WANTED = Path("book/wanted.toml")
+UNDERWAY = Path("book/underway")  # records of seeds that a page will have, when it has enough
 KEYS = {"page", "says", "parameter", "rows", "at_least"}
 
 
@@ -74,7 +75,27 @@ def _text(value: float) -> str:
     return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if 0 < value < 1 else f"{value:,.0f}"
 
 
+def underway() -> str:
+    """Markdown: a line for each run in `UNDERWAY`, named after the page that waits for it."""
+    lines = []
+    for run in sorted(path for path in UNDERWAY.glob("*") if path.is_dir()):
+        made = store.provenance(run)
+        lines.append(
+            {
+                "page": f"[{run.name}](studies/{run.name}.ipynb)",
+                "seeds that are done": ", ".join(map(str, made["parameters"]["seeds"])),
+                "images attacked": _text(_size(made["parameters"]["attacked_images"])),
+                "hours": f"{made['seconds'] / 3600:.1f}",
+                "made": f"{made['started'][:10]} at commit `{made['commit']}`",
+            }
+        )
+    if not lines:
+        return "None are under way.\n"
+    return pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True) + "\n"
+
+
 def write(folder: Path) -> None:
-    """The generated part of the page on evidence, if there is any."""
+    """The generated parts of the page on evidence, if there are any."""
     if not (rows := compared()).empty:
         (folder / "wanted.md").write_text(told(rows), encoding="utf-8")
+    (folder / "underway.md").write_text(underway(), encoding="utf-8")
