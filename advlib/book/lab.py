@@ -34,6 +34,8 @@ NETWORKS = {  # by the name in the page's address: that in the book, and the rea
     "pgd": ("PGD-AT", "PGD-trained network"),
 }
 
+BASE = "undefended"  # of whose bits the others are told apart: lab.js loads it first
+
 
 class Step(NamedTuple):
     """A setting of the lab, and what to see there."""
@@ -99,13 +101,21 @@ def digits() -> tuple[Tensor, Tensor]:
     return lines.transpose(1, 2).reshape(-1, SIDE, SIDE), labels
 
 
-def packed(network: nn.Module) -> str:
-    """The state as `engine.js` unpacks it: float32, by planes of bytes, gzip, base64."""
+def packed(network: nn.Module, base: nn.Module | None = None) -> str:
+    """The state as `engine.js` unpacks it: float32, by planes of bytes, gzip, base64.
+
+    With a `base`, where their bits differ: what was fine-tuned from it shares many.
+    """
+    planes = _planes(network) if base is None else _planes(network) ^ _planes(base)
+    return base64.b64encode(gzip.compress(planes.tobytes(), mtime=0)).decode()
+
+
+def _planes(network: nn.Module) -> np.ndarray:
+    """The bytes of its float32 parameters, [4, N]."""
     state = np.concatenate(
         [t.detach().float().numpy().ravel() for t in network.state_dict().values()]
     )
-    planes = state.astype("<f4").view(np.uint8).reshape(-1, 4).T
-    return base64.b64encode(gzip.compress(planes.tobytes(), mtime=0)).decode()
+    return state.astype("<f4").view(np.uint8).reshape(-1, 4).T
 
 
 def write(static: Path, generated: Path) -> None:
@@ -116,7 +126,8 @@ def write(static: Path, generated: Path) -> None:
     images, labels = digits()
     static.mkdir(parents=True, exist_ok=True)
     for name, model in models.items():
-        script = f'LAB.waiting.network.{name} = "{packed(model)}";\n'
+        base = None if name == BASE else models[BASE]
+        script = f'LAB.waiting.network.{name} = "{packed(model, base)}";\n'
         (static / f"network-{name}.js").write_text(script, encoding="utf-8")
     pixels = base64.b64encode(images.numpy().tobytes()).decode()
     told = "".join(map(str, labels.tolist()))

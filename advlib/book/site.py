@@ -25,9 +25,10 @@ BUILD = Path("_build")
 SITE = BUILD / "site"
 HTML = Path("_build/html")  # where jupyter-book puts the pages, below a site
 SETTINGS = ("_config.yml", "_toc.yml")
+FONTS = ("AMS-Regular", "Main-*", "Math-*Italic", "Size*", "Zero")  # of the letters that we use
 MATHJAX = (
     "startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts/tex.js",
-    "output/chtml/fonts/woff-v2/*.woff", "a11y/assistive-mml.js",
+    *(f"output/chtml/fonts/woff-v2/MathJax_{font}.woff" for font in FONTS), "a11y/assistive-mml.js",
 )  # fmt: skip
 INCLUDED = ("CHANGELOG.md", "CONTRIBUTING.md")  # pages of the book, too
 

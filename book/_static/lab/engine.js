@@ -14,11 +14,15 @@ const labEngine = () => {
   const TIE = 1e-12; // rounding: a pool takes the first of its largest values, as torch does
 
   // Float32 parameters in their order, whose bytes stand plane by plane (all first bytes, then all
-  // second ones), packed by gzip, in base64.
+  // second ones), packed by gzip, in base64. All but the first network come as the bits in which they
+  // differ from it.
+  let first = null;
   const unpack = async (text) => {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+    if (first === null) first = planes;
+    else planes.forEach((byte, i) => (planes[i] = byte ^ first[i]));
     const count = planes.length / 4;
     const plain = new Uint8Array(planes.length);
     for (let i = 0; i < planes.length; i++) plain[4 * (i % count) + Math.floor(i / count)] = planes[i];

@@ -28,7 +28,9 @@ const LAB = (() => {
   const helpers = typeof Worker === "undefined" || typeof DecompressionStream === "undefined" ? [] : [helper(), helper()];
   const [one, many] = helpers; // for the image in view, and for the count
   const loaded = {};
+  const BASE = "undefended"; // the others are packed as what differs from it
   const load = (name) => (loaded[name] ??= (async () => {
+    if (name !== BASE) await load(BASE);
     await script(`network-${name}.js`);
     const packed = waiting.network[name];
     delete waiting.network[name];
