@@ -57,11 +57,12 @@ def joined(
     for folder in folders:
         try:
             made = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-            had, _ = made["parameters"], (made["seconds"], made["data"], (folder / RECORDS).stat())
+            of, had = made["study"], made["parameters"]
+            _ = made["seconds"], made["data"], (folder / RECORDS).stat()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"join: {folder} is no run ({error!r})") from None
-        if made["study"] != study:
-            raise ValueError(f"join: {folder} is a run of {made['study']}, not of {study}")
+        if of != study:
+            raise ValueError(f"join: {folder} is a run of {of}, not of {study}")
         for name in [*wanted, *had]:
             if name != "seeds" and had.get(name) != wanted.get(name):
                 raise ValueError(

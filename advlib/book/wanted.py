@@ -80,11 +80,12 @@ def underway() -> str:
     lines = []
     for run in sorted(path for path in UNDERWAY.glob("*") if path.is_dir()):
         made = store.provenance(run)
+        attacked = made["parameters"].get("attacked_images")  # not each study has the parameter
         lines.append(
             {
                 "page": f"[{run.name}](studies/{run.name}.ipynb)",
                 "seeds that are done": ", ".join(map(str, made["parameters"]["seeds"])),
-                "images attacked": _text(_size(made["parameters"]["attacked_images"])),
+                "images attacked": "–" if attacked is None else _text(_size(attacked)),
                 "hours": f"{made['seconds'] / 3600:.1f}",
                 "made": f"{made['started'][:10]} at commit `{made['commit']}`",
             }
