@@ -86,9 +86,19 @@ def test_a_letter_has_a_tenth_of_its_units(drawn):
 def test_a_look_is_told_once():
     svg = "<svg><style>*{a:b}</style>" + '<path clip-path="url(#x)" style="fill: none"/>' * 3
     short = shorter(svg + '<g style="fill: none"/><clipPath id="x"/></svg>')
-    assert short.count("fill:none") == 2  # with the clipping, and without
-    assert short.count('class="c0"') == 3
-    assert ".c0{clip-path:url(#i0);fill:none}" in short
+    assert short.count(".c0{fill:none}") == short.count(".c1{clip-path:url(#i0)}") == 1
+    assert short.count('class="c0 c1"') == 3
+    assert short.count('class="c0"') == 1
+
+
+def test_a_line_of_one_point_is_left_out_but_not_its_marker():
+    point = '<path d="M 105.333 23.361" style="fill: none"/>'
+    line = '<path d="M 1 2 L 3 4" style="fill: none"/>'
+    marker = '<path id="m" d="M 1 2"/><use xlink:href="#m"/>'
+    short = shorter(f"<svg><style>*{{a:b}}</style>{point}{line}{marker}</svg>")
+    assert re.findall(r"<path[^>]*>", short) == [
+        '<path d="m1 2l2 2" class="c0"/>', '<path id="i0" d="m1 2"/>'
+    ]  # fmt: skip
 
 
 def test_a_drawing_of_others_is_left_alone():

@@ -1,11 +1,14 @@
 """Figures of lines, once more for the page's script: values, spans, panels, names."""
 
+from pathlib import Path
+
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
-from advlib import plots
+from advlib import papers, plots, saved
+from advlib.batch import store
 from advlib.book import heads, shown
 from advlib.plots import interactive
 from advlib.statistics import wilson
@@ -129,3 +132,47 @@ def test_a_page_gets_what_its_script_draws_after_the_picture():
     (html,) = (out.data["text/html"] for out in cell.outputs if "text/html" in out.data)
     assert 'class="interactive-data" data-picture="1"' in html
     assert html.count("</script>") == 1  # its own end alone
+
+
+PUBLISHED = sorted(Path("book/studies").glob("*.ipynb"))
+OF_NO_ROW = {"seed", "n", "value", "study", "dataset"}  # columns that a mean does not go by
+
+
+def drawn_on(page):
+    """The figures of a published page that answer to the pointer."""
+    for cell in nbformat.read(page, as_version=4).cells:
+        for output in cell.get("outputs", ()):
+            if found := output.get("data", {}).get(interactive.MIME):
+                yield found
+
+
+def strange(drawn, folder):
+    """Values of the lines that neither the run's records nor its paper have: shares, or errors, in
+    percent, of a row or in the mean over its seeds, and over its networks."""
+    measured, _ = saved.read(folder)
+    by = [column for column in measured if column not in OF_NO_ROW]
+    known = [measured.groupby(by, dropna=False)["value"].mean()]
+    known += [measured.groupby([c for c in by if c != "model"], dropna=False)["value"].mean()]
+    study = store.provenance(folder)["study"]
+    known.append(papers.paper_rows(study)["value"].astype(float))
+    told = 100 * np.concatenate(known)
+    told = np.sort(np.concatenate([[-np.inf], told, 100 - told, [np.inf]]))
+    values = np.concatenate([trace["y"] for trace in lines(drawn)])
+    after = np.searchsorted(told, values)
+    away = np.minimum(told[after] - values, values - told[after - 1])
+    return values[away > 1e-3].tolist()
+
+
+@pytest.mark.parametrize("page", PUBLISHED, ids=lambda page: page.stem)
+def test_the_figures_of_a_published_page_tell_its_records(page):
+    figures = list(drawn_on(page))
+    assert figures
+    assert [strange(drawn, page.with_suffix("")) for drawn in figures] == [[]] * len(figures)
+
+
+def test_a_value_that_no_record_has_would_be_found():
+    page = PUBLISHED[0]
+    drawn = next(drawn_on(page))
+    trace = lines(drawn)[0]
+    trace["y"][0] += 0.123
+    assert strange(drawn, page.with_suffix("")) == [trace["y"][0]]

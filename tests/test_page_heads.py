@@ -114,6 +114,15 @@ def test_the_box_tells_which_seeds_came_from_another_run(page):
     assert told in heads.headed(page).cells[1].source
 
 
+def test_the_box_tells_of_figures_that_are_later_than_the_run(page):
+    assert "drawn again" not in heads.headed(page).cells[1].source
+    noted = json.loads((page.run / "provenance.json").read_text())
+    noted["redrawn"] = {"figures": 3, "date": "2026-11-30", "commit": "ba9876543210"}
+    (page.run / "provenance.json").write_text(json.dumps(noted))
+    told = "3 figures were drawn again from its records on 2026-11-30, at commit `ba9876543210`."
+    assert told in heads.headed(page).cells[1].source
+
+
 def test_the_archive_has_the_results_byte_for_byte(page, tmp_path):
     archives = [tmp_path / "tiny.zip", tmp_path / "again/tiny.zip"]
     archives[1].parent.mkdir()

@@ -15,6 +15,8 @@ MOVED = re.compile(r'(<use\b[^>]*) transform="translate\((-?[\d.]+)[ ,]?(-?[\d.]
 # The steps of a path; with a letter's scale, 1/64.
 PATH = re.compile(r' d="([MLQCHVZz\d\s.-]*)"( transform="scale\(0\.015625\)")?')
 STEP = re.compile(r"([MLQCHVZz])|(-?[\d.]+)")
+# A path that goes nowhere: matplotlib's line of one point, whose marker is drawn apart.
+POINT = re.compile(r'<path d="m-?[\d.]+(?: |(?=-))-?[\d.]+"[^>]*/>')
 NUMBERS = {"M": 2, "L": 2, "Q": 4, "C": 6, "H": 1, "V": 1, "Z": 0}  # that a command takes
 
 
@@ -22,7 +24,8 @@ def shorter(svg: str) -> str:
     """The drawing with two decimals, a hundredth of a point, and nothing said twice.
 
     What nothing refers to has no name, a path goes from point to point, and a look is a class of
-    the drawing's style sheet. A drawing without one is not matplotlib's and comes back as it is.
+    the drawing's style sheet, where it is clipped another one. A drawing without a style sheet is
+    not matplotlib's and comes back as it is.
     """
     if "</style>" not in svg:
         return svg
@@ -30,7 +33,7 @@ def shorter(svg: str) -> str:
     svg = SPACE.sub("", svg).replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
     svg = _named_shortly(svg.replace("xlink:href=", "href="))
     svg = MOVED.sub(lambda use: _placed(use[1], float(use[2]), float(use[3])), svg)
-    return _in_classes(PATH.sub(_drawn, _without_empty_groups(svg)))
+    return _in_classes(POINT.sub("", PATH.sub(_drawn, _without_empty_groups(svg))))
 
 
 def _written(number: float) -> str:
@@ -118,8 +121,9 @@ def _in_classes(svg: str) -> str:
     classes: dict[str, str] = {}
 
     def named(look: re.Match) -> str:
-        rule = (f"clip-path:{look[1]};" if look[1] else "") + look[2].rstrip(";")
-        return f' class="{classes.setdefault(rule, f"c{len(classes):x}")}"'
+        rules = [look[2].rstrip(";"), *([f"clip-path:{look[1]}"] if look[1] else [])]
+        names = [classes.setdefault(rule, f"c{len(classes):x}") for rule in rules]
+        return f' class="{" ".join(names)}"'
 
     svg = LOOK.sub(named, svg)
     rules = "".join(f".{name}{{{rule}}}" for rule, name in classes.items())

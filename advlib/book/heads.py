@@ -221,7 +221,7 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         "data": f"{sets}",
         "seeds": seeds,
         "made": f"{made['started'][:10]} at commit `{made['commit'] or 'unknown'}`, in {took} "
-        f"(h:mm:ss) on {safe_markdown(made['device'])}, {threads}.{_parts(made)}{age}",
+        f"(h:mm:ss) on {safe_markdown(made['device'])}, {threads}.{_parts(made)}{age}{_redrawn(made)}",
         "downloads": ", ".join(links),
         "words": f"[protocols and verdicts]({up}book/protocols.md)",
     }
@@ -247,6 +247,17 @@ def _parts(made: Mapping[str, Any]) -> str:
         for part in made.get("joined", ())
     ]
     return f" Seeds {'; '.join(told)}." if told else ""
+
+
+def _redrawn(made: Mapping[str, Any]) -> str:
+    """Of a page whose figures are later than its run."""
+    if "redrawn" not in made:
+        return ""
+    later = made["redrawn"]
+    return (
+        f" {later['figures']} figures were drawn again from its records on {later['date']}, at "
+        f"commit `{later['commit']}`."
+    )
 
 
 def _tables(page: Page, made: Mapping[str, Any]) -> str:
