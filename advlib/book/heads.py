@@ -221,7 +221,8 @@ def _box(page: Page, made: Mapping[str, Any], changed: bool) -> str:
         "data": f"{sets}",
         "seeds": seeds,
         "made": f"{made['started'][:10]} at commit `{made['commit'] or 'unknown'}`, in {took} "
-        f"(h:mm:ss) on {safe_markdown(made['device'])}, {threads}.{_parts(made)}{age}{_redrawn(made)}",
+        f"(h:mm:ss) on {safe_markdown(made['device'])}, {threads}."
+        f"{_parts(made)}{age}{_redrawn(made)}",
         "downloads": ", ".join(links),
         "words": f"[protocols and verdicts]({up}book/protocols.md)",
     }
