@@ -3,6 +3,7 @@
 (() => {
   const library = new URL("vendor/plotly-basic-4.1.1.min.js", document.currentScript.src).href;
   const NARROW = 600; // pixels; below, a panel a line
+  const LEGEND = 60; // pixels that a figure leaves for its legend; a taller one makes the figure taller
   let loaded;
 
   const load = () => (loaded ??= new Promise((done, failed) => {
@@ -15,7 +16,7 @@
     const { rows, columns } = layout.grid;
     const across = width < NARROW ? 1 : columns;
     const down = across === columns ? rows : panels;
-    const height = layout.height / rows * down + 60;
+    const height = layout.height / rows * down + LEGEND;
     return {
       ...layout, height, width,
       grid: { ...layout.grid, rows: down, columns: across, xgap: 0.16, ygap: Math.min(0.3, 0.1 + 0.1 * down) },
@@ -40,10 +41,15 @@
     picture.before(place);
     const options = { displayModeBar: false, responsive: false };
     const width = () => Math.floor(place.parentElement.clientWidth);
-    await Plotly.newPlot(place, data, laidOut(layout, width()), options);
+    const fill = async (plot) => {
+      await plot(place, data, laidOut(layout, width()), options);
+      const tall = place.querySelector(".legend")?.getBoundingClientRect().height ?? 0;
+      if (tall > LEGEND) await Plotly.relayout(place, { height: place.layout.height + tall - LEGEND });
+    };
+    await fill(Plotly.newPlot);
     picture.classList.add("on-paper");
     new ResizeObserver(() => {
-      if (width() && width() !== place.layout.width) Plotly.react(place, data, laidOut(layout, width()), options);
+      if (width() && width() !== place.layout.width) fill(Plotly.react);
     }).observe(place.parentElement);
   };
 

@@ -57,6 +57,19 @@ def test_a_phone_has_the_panels_one_below_the_other(width, below, browser, addre
     tab.close()
 
 
+def test_a_long_legend_takes_nothing_from_the_panels(browser, address):
+    tab = browser.new_page(viewport={"width": 390, "height": 800})
+    tab.goto(f"{address}/notebooks/distillation_and_patches.html")
+    for nth, script in enumerate(tab.locator("script.interactive-data").all()):
+        script.evaluate("of => of.closest('.cell_output').scrollIntoView()")
+        tab.locator(".interactive .legend").nth(nth).wait_for(timeout=20_000)
+    tab.wait_for_timeout(1000)  # the last one has its height
+    panels = tab.locator(".interactive .cartesianlayer .subplot").all()
+    assert len(panels) > 4
+    assert min(panel.bounding_box()["height"] for panel in panels) > 200
+    tab.close()
+
+
 def test_on_paper_the_picture_is_back(study):
     first_figure(study)
     picture = study.locator("img.on-paper").first
