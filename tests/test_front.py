@@ -153,8 +153,11 @@ def test_the_seeds_under_way_are_told(tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("run", [*wanted.UNDERWAY.glob("*/")], ids=lambda run: run.name)
-def test_a_run_of_further_seeds_can_join_those_under_way(run):
+JOINED = [*wanted.UNDERWAY.glob("*/"), PUBLISHED / "dominant_filters"]
+
+
+@pytest.mark.parametrize("run", JOINED, ids=str)
+def test_a_run_of_further_seeds_can_join_those_that_are_done(run):
     made = store.provenance(run)
     others = {**made["parameters"], "seeds": [max(made["parameters"]["seeds"]) + 1]}
     assert saved.joined([run], made["study"], others)
