@@ -56,16 +56,14 @@ def _size(value: Any) -> float:
 
 
 def told(rows: pd.DataFrame) -> str:
-    """Markdown: a line a wish, those of a page together."""
-    table = pd.DataFrame(
-        {
-            "": rows["met"].map({True: "✓", False: "✗"}),
-            "page": rows["page"].map(lambda page: f"[{page}](studies/{page}.ipynb)"),
-            "what": rows["says"],
-            "here": rows["here"].map(_text),
-            "wanted": rows["wanted"].map(_text),
-        }
-    )
+    """Markdown: a line a wish, those of a page below its name."""
+    lines = []
+    for page, wishes in rows.groupby("page", sort=False):
+        lines.append(["", f"**[{page}](studies/{page}.ipynb)**", "", ""])
+        for wish in wishes.itertuples():
+            mark = "✓" if wish.met else "✗"
+            lines.append([mark, wish.says, _text(wish.here), _text(wish.wanted)])
+    table = pd.DataFrame(lines, columns=["", "page, and what it needs", "here", "wanted"])
     return table.to_markdown(index=False, disable_numparse=True) + "\n"
 
 

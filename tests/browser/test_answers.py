@@ -4,7 +4,9 @@ quotes what it found where no server is."""
 import pytest
 from conftest import SITE
 
-STUDIES = ("notebooks/synthesis.html", "notebooks/cross_resnet.html")
+STUDIES = (
+    "notebooks/synthesis.html", "notebooks/cross_resnet.html", "book/studies/patches_cifar10.html",
+)  # fmt: skip
 
 
 def first_figure(tab):
