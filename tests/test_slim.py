@@ -89,3 +89,16 @@ def test_a_photo_takes_fewer_bytes(site):
     with Image.open(site / "_images/a.webp") as image:
         assert np.abs(np.asarray(image.convert("L"), float) - level).mean() < 4
     assert (site / "_images/a.webp").stat().st_size < before
+
+
+def test_a_cell_does_not_say_where_it_is(site):
+    page = site / "a.html"
+    page.write_text(
+        '<table id="T_ab"><th id="T_ab_level0_row1" class="row_heading level0 row1">a</th>'
+        '<td id="T_ab_row1_col2" class="data row1 col2 number">row1 col2 </td></table>'
+    )
+    slim(site)
+    assert page.read_text() == (
+        '<table id="T_ab"><th class="row_heading">a</th>'
+        '<td class="data number">row1 col2 </td></table>'
+    )

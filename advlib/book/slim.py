@@ -23,6 +23,9 @@ NEEDLESS = (
 LARGE_PICTURE = 100_000  # bytes; above, a photo loses what nobody sees
 # Kinds of a program's words that have the colour of plain text in both looks of the site.
 PLAIN = re.compile(r'<span class="(?:n|nn|nx|p|w)">([^<]*)</span>')
+# Which row and column a cell of pandas' tables is in: no look of the site goes by it.
+CELL = re.compile(r"<t[hd]\b[^>]*>")
+PLACE = re.compile(r' id="T_\w+"| (?:row|col|level)\d+(?=[ "])')
 ICONS = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"\\([0-9a-f]+)"\}')
 TAGS = re.compile(
     r"\s*<script[^>]*>\s*const THEBE_JS_URL.*?</script>"
@@ -61,6 +64,7 @@ def slim(site: Path) -> None:
 
 def _slim_page(text: str) -> str:
     text = PLAIN.sub(r"\1", PICTURE.sub(r"\1.webp", TAGS.sub("", text)))
+    text = CELL.sub(lambda cell: PLACE.sub("", cell[0]), text)
     end, parts = 0, []
     for kept in KEPT_SPACE.finditer(text):
         parts += [re.sub(r"\n\s+", "\n", text[end : kept.start()]), kept[0]]
