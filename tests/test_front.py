@@ -134,7 +134,7 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
     ]  # 0 images are all there are
     told = wanted.told(wanted.compared())
     assert re.search(r"\| ✗ .*\| accuracy .*\| 9\d\.\d\N{NO-BREAK SPACE}% .*\| 100\.0", told)
-    assert told.count("[dominant_filters](studies/dominant_filters.ipynb)") == 1
+    assert told.count("[dominant_<wbr>filters](studies/dominant_filters.ipynb)") == 1
     file.write_text('[[want]]\npage = "dominant_filters"\nmost = 3\n')
     with pytest.raises(ValueError, match="no such key: most"):
         wanted.wants()

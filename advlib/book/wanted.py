@@ -59,7 +59,8 @@ def told(rows: pd.DataFrame) -> str:
     """Markdown: a line a wish, those of a page below its name."""
     lines = []
     for page, wishes in rows.groupby("page", sort=False):
-        lines.append(["", f"**[{page}](studies/{page}.ipynb)**", "", ""])
+        name = page.replace("_", "_<wbr>")  # where a phone may break it
+        lines.append(["", f"**[{name}](studies/{page}.ipynb)**", "", ""])
         for wish in wishes.itertuples():
             mark = "✓" if wish.met else "✗"
             lines.append([mark, wish.says, _text(wish.here), _text(wish.wanted)])
