@@ -96,3 +96,12 @@ def test_no_page_is_wider_than_its_window(page, tab):
         tab.wait_for_timeout(100)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.evaluate(VERDICTS) <= width  # none is cut on a phone
+
+
+def test_a_phone_shows_what_is_here_and_what_is_wanted(tab):
+    tab.set_viewport_size({"width": 390, "height": 900})
+    tab.goto((SITE / "book/evidence.html").resolve().as_uri())
+    heads = tab.locator("article table").first.locator("th").all()
+    assert [head.inner_text() for head in heads][-2:] == ["here", "wanted"]
+    place = heads[-1].bounding_box()
+    assert place["x"] + place["width"] <= 390
