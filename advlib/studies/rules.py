@@ -17,11 +17,12 @@ def at_most(name: str, value: int, most: int, what: str) -> None:
         raise ValueError(f"{name}: must be at most {most:,}, {what}; got {value:,}")
 
 
-def among(name: str, values: Sequence[str], other: str, others: Sequence[str]) -> None:
+def among(name: str, values: Sequence, other: str, others: Sequence) -> None:
     """Raise ValueError unless each value of the parameter is one of those of the other one."""
     for value in values:
         if value not in others:
-            raise ValueError(f"{name}: must be among {other} ({', '.join(others)}), got {value!r}")
+            known = ", ".join(map(str, others))
+            raise ValueError(f"{name}: must be among {other} ({known}), got {value!r}")
 
 
 def one_for_each(name: str, values: Sequence, other: str, others: Sequence) -> None:
@@ -82,10 +83,12 @@ def autoattackable(name: str, head: Head, instead: str) -> None:
         )
 
 
-def attacked_images(attacked: int, autoattacked: int, head: Head, tested: int) -> None:
+def attacked_images(
+    attacked: int, autoattacked: int, head: Head, tested: int, *, name: str = "attacked_images"
+) -> None:
     """Raise ValueError unless so many images can be attacked, of `tested` (0: all of them), and so
-    many of those by AutoAttack (0: none)."""
-    at_most("attacked_images", attacked, tested, "all test images")
+    many of those by AutoAttack (0: none). The parameter with the former is called `name`."""
+    at_most(name, attacked, tested, "all test images")
     at_most("autoattack_images", autoattacked, attacked or tested, "all attacked images")
     if autoattacked:
         autoattackable("autoattack_images", head, "give it 0")

@@ -43,7 +43,10 @@ WANTED: dict[str, dict[str, Any]] = {
     },
     "cross_resnet_mnist": {"images": 3000, "seeds": range(10), "autoattack_images": 500},
     "cross_resnet_cats_and_dogs": {"images": 2800, "seeds": range(3), "autoattack_images": 0},
-    "distillation_and_patches": {"seeds": range(3), "distilled_attacked": 10_000},
+    "distillation_and_patches": {
+        "seeds": range(3), "distilled_attacked": 10_000, "autoattack_images": 500,
+        "robust_epochs": 4, "train_steps": 7,
+    },
 }  # fmt: skip
 
 
@@ -91,10 +94,13 @@ def cross_resnet(p: SimpleNamespace) -> Iterator[Part]:
 
 
 def distillation_and_patches(p: SimpleNamespace) -> Iterator[Part]:
-    """Teachers and students, at each temperature, and the attacks on them at each radius."""
+    """Teachers and students, at each temperature, the PGD training, and the attacks on them at each
+    radius; AutoAttack on the last of these, most of whose images withstand it."""
     trained = 4 * p.distilled_epochs * 50_000
     trained += 2 * len(p.temperatures) * p.distilled_epochs * p.curve_images
+    trained += p.robust_epochs * (1 + p.train_steps) * 50_000
     attacked = 3 * 2 * p.distilled_attacked * p.steps * len(p.epss)
+    attacked += 10_000 * p.autoattack_images
     yield p.distilled_model, (trained + attacked) * len(p.seeds)
 
 

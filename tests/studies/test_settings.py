@@ -336,6 +336,21 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
             {"distilled_size": 5},
             "distilled_model: mnist_conv: size: must",
         ),
+        (
+            "distillation_and_patches",
+            {"robust_eps": 0.07},
+            "robust_eps: must be among epss (0.05, 0.1, 0.2, 0.3), got 0.07",
+        ),
+        (
+            "distillation_and_patches",
+            {"distilled_attacked": 360},
+            "distilled_attacked: must be at most 359, all test images",
+        ),
+        (
+            "distillation_and_patches",
+            {"autoattack_images": 101},
+            "autoattack_images: must be at most 100, all attacked",
+        ),
     ],
 )
 def test_what_the_data_or_another_parameter_do_not_bear_is_refused(study, overrides, says):
@@ -375,6 +390,14 @@ def test_autoattack_is_refused_where_there_are_two_classes(study, name):
     head = data.Head(train=1400, test=359, classes=2, channels=1)
     with pytest.raises(ValueError, match=rf"^{name}: AutoAttack needs 4 classes, .* has 2; "):
         settings.check_data({"dataset": head})
+
+
+def test_nor_has_it_two_classes_to_attack_in_the_distillation():
+    defaults = schema(Path("notebooks/distillation_and_patches.ipynb"))
+    settings = studies.settings_of("distillation_and_patches", defaults).of(defaults)
+    heads = {"dataset": data.head("digits"), "distilled_on": data.Head(1400, 359, 2, 1)}
+    with pytest.raises(ValueError, match=r"^autoattack_images: AutoAttack needs 4 classes"):
+        settings.check_data(heads)
 
 
 @pytest.mark.parametrize("study", LEFT_OUT)

@@ -17,11 +17,14 @@ from advlib.studies.distillation_and_patches.fooling import (
     photo_of,
     pulls,
     size_curve,
+    steps_curve,
     strongest,
     turned_into,
     units,
 )
 from advlib.studies.distillation_and_patches.hiding import (
+    at_radius,
+    beside_autoattack,
     columns_of,
     curves,
     first_guess_of,
@@ -30,7 +33,6 @@ from advlib.studies.distillation_and_patches.hiding import (
     margins,
     printed,
     state,
-    students,
     under_attack,
 )
 from advlib.studies.distillation_and_patches.settings import Settings
@@ -38,6 +40,8 @@ from advlib.studies.distillation_and_patches.settings import Settings
 __all__ = [
     "Settings",
     "among_first",
+    "at_radius",
+    "beside_autoattack",
     "by_network",
     "class_names",
     "columns_of",
@@ -61,8 +65,8 @@ __all__ = [
     "pulls",
     "size_curve",
     "state",
+    "steps_curve",
     "strongest",
-    "students",
     "turned_into",
     "under_attack",
     "units",

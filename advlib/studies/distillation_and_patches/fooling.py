@@ -13,6 +13,7 @@ from advlib import networks
 from advlib.data import Dataset, Split, pixels
 from advlib.predictions import logits
 from advlib.records import Run, select
+from advlib.tables import reader_name
 
 PULLS = {  # the tables of trained patches, and what their rows show
     "patches": "trained",
@@ -21,6 +22,7 @@ PULLS = {  # the tables of trained patches, and what their rows show
 }
 OF_IMAGENET = 224  # pixels; sides of patches are given in these, whatever the images' size
 SIDE = "side of the patch, pixels of 224"
+STEPS = "training steps of the patch"
 
 
 def joined(first: Split, second: Split) -> Split:
@@ -172,6 +174,15 @@ def size_curve(rows: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
     return {
         SIDE: rows.assign(defense=rows["model"], attack=f"patch: {target}", **{SIDE: rows["patch"]})
     }
+
+
+def steps_curve(rows: pd.DataFrame, target: str, *, steps: int) -> dict[str, pd.DataFrame]:
+    """Success of one target's patches by the steps of their training, a line a network and size, as
+    `plots.accuracy_against` takes it; patches without a number of their own had `steps`."""
+    rows = select(rows, table=["patches", "steps"], target=target, metric="top-1 success")
+    lines = rows["model"].map(reader_name) + rows["patch"].map(", {:.0f} pixels".format)
+    counts = rows["patch_steps"].fillna(steps)
+    return {STEPS: rows.assign(defense=lines, attack=f"patch: {target}", **{STEPS: counts})}
 
 
 def pulls(rows: pd.DataFrame) -> pd.DataFrame:

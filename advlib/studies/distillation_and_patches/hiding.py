@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -56,10 +56,18 @@ def first_guess_of(network: nn.Module, views: Mapping[str, Tensor]) -> dict[str,
     }
 
 
-def students(rows: pd.DataFrame, *, eps: float) -> pd.DataFrame:
-    """Accuracies under attack at one radius of the students, with and without the temperature."""
+def at_radius(rows: pd.DataFrame, defenses: Sequence[str], *, eps: float) -> pd.DataFrame:
+    """Accuracies of these networks under attack at one radius."""
     rows = with_shown(select(rows, table="distillation", metric="accuracy", eps=eps))
-    return select(rows, defense=["distilled", "distilled at T = 1"])
+    return select(rows, defense=defenses)
+
+
+def beside_autoattack(rows: pd.DataFrame, defenses: Sequence[str], *, eps: float) -> pd.DataFrame:
+    """White-box PGD of these networks at one radius, and AutoAttack where it was tried, with the
+    seeds that all of them have."""
+    pgd = select(at_radius(rows, defenses, eps=eps), attack="pgd", shown="white-box")
+    shared = set.intersection(*(set(part["seed"]) for _, part in pgd.groupby("defense")))
+    return pd.concat([select(pgd, seed=sorted(shared)), rows[rows["table"].eq("AutoAttack")]])
 
 
 def printed(paper: pd.DataFrame, eps: Iterable[float]) -> pd.DataFrame:

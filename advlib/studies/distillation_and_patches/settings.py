@@ -37,8 +37,8 @@ class Settings(settings.Settings):
     study = "distillation_and_patches"
     scale = (
         "dataset", "models", "epochs", "attacked_images", "patch_steps", "patch_batch",
-        "distilled_on", "distilled_images", "distilled_epochs", "curve_images",
-        "distilled_attacked", "steps", "seeds",
+        "distilled_on", "distilled_images", "distilled_epochs", "curve_images", "robust_epochs",
+        "distilled_attacked", "autoattack_images", "steps", "seeds",
     )  # fmt: skip
 
     dataset: DatasetName
@@ -58,6 +58,7 @@ class Settings(settings.Settings):
     patch_sizes: Some[Count]
     size_curve: Some[Count]
     patch_steps: Count
+    patch_steps_curve: Some[Count]
     patch_batch: Count
     patch_step: Step
     patch_scale: PatchScale
@@ -76,7 +77,11 @@ class Settings(settings.Settings):
     temperature: Temperature
     temperatures: Some[Temperature]
     curve_images: Count
+    robust_epochs: Count
+    robust_eps: Eps
+    train_steps: Count
     distilled_attacked: CountOrNone
+    autoattack_images: CountOrNone
     epss: Some[Eps]
     step: Step
     steps: Count
@@ -85,6 +90,7 @@ class Settings(settings.Settings):
     @model_validator(mode="after")
     def _together(self) -> Self:
         rules.one_for_each("weights", self.weights, "models", self.models)
+        rules.among("robust_eps", [self.robust_eps], "epss", self.epss)
         for name in ("patch_sizes", "size_curve"):
             for side in getattr(self, name):
                 try:
@@ -113,7 +119,10 @@ class Settings(settings.Settings):
             names=("distilled_images", "distilled_validation"),
         )  # fmt: skip
         rules.at_most("curve_images", self.curve_images, learned, "all training images")
-        rules.at_most("distilled_attacked", self.distilled_attacked, known.test, "all test images")
+        rules.attacked_images(
+            self.distilled_attacked, self.autoattack_images, known, known.test,
+            name="distilled_attacked",
+        )  # fmt: skip
         rules.takes(
             "distilled_model", [self.distilled_model], known, size=self.distilled_size,
             images=known.train + known.test,
