@@ -85,15 +85,18 @@ class Run:
     def uses(self, dataset: Dataset) -> Dataset:
         """Note a data set's fingerprint in the provenance; returns the data set.
 
+        One set in two versions, say of two sizes, has both its fingerprints there.
+
         Raises ValueError if a joined run had other data of that name.
         """
+        name, mark = dataset.name, dataset.fingerprint
         for made in self._joined:
-            if (had := made["data"].get(dataset.name)) != dataset.fingerprint:
+            if mark not in _marks(had := made["data"].get(name, "")):
                 raise ValueError(
-                    f"join: must be runs on the same data; {dataset.name} is "
-                    f"{dataset.fingerprint} here and was {had} there"
+                    f"join: must be runs on the same data; {name} is {mark} here and was "
+                    f"{had or 'not used'} there"
                 )
-        self.data[dataset.name] = dataset.fingerprint
+        self.data[name] = ", ".join(dict.fromkeys([*_marks(self.data.get(name, "")), mark]))
         return dataset
 
     def add(self, table: str, metric: str, value: float | Tensor, **columns: Any) -> float:
@@ -250,6 +253,11 @@ class Run:
         if self._joined:
             noted["joined"] = [part for made in self._joined for part in parts(made)]
         return noted
+
+
+def _marks(fingerprints: str) -> list[str]:
+    """The fingerprints that a provenance has for a data set of one name."""
+    return [mark for mark in fingerprints.split(", ") if mark]
 
 
 def of_labels(split: Split) -> str:

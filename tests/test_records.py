@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from advlib import networks, records, saved
+from advlib import data, networks, records, saved
 from advlib.attacks import Attack, craft, fgsm, pgd
 from advlib.data import Split
 from advlib.evaluation import Subject, evaluate
@@ -169,6 +169,21 @@ def test_a_folder_that_is_no_run_and_other_data_are_refused(tmp_path, monkeypatc
         ValueError, match="^join: must be runs on the same data; digits is .* was 0123abcd"
     ):
         run.uses(digits)
+
+
+def test_a_set_of_two_sizes_has_two_fingerprints_and_can_be_joined(tmp_path, monkeypatch):
+    sizes = [data.load("digits", size=size, train=5) for size in (8, 12)]
+    first = records.Run("dominant_filters", GIVEN)
+    for images in [*sizes, sizes[0]]:
+        first.uses(images)
+    assert first.data == {"digits": ", ".join(images.fingerprint for images in sizes)}
+    monkeypatch.setenv(records.JOIN, str(first.save(tmp_path / "run")))
+    second = records.Run("dominant_filters", GIVEN | {"seeds": [2]})
+    for images in sizes:
+        second.uses(images)
+    assert second.data == first.data
+    with pytest.raises(ValueError, match="^join: must be runs on the same data"):
+        second.uses(data.load("digits", size=9, train=5))
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ class Settings(settings.Settings):
     patch_step: Step
     patch_scale: PatchScale
     patch_rotation: PatchRotation
+    patch_seed: Seed
     distilled_on: DatasetName
     distilled_label: str
     distilled_size: Size
