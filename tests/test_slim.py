@@ -57,14 +57,15 @@ def test_a_page_loses_spaces_and_needless_marks_and_scripts_but_no_text(site):
         '<script src="_static/vendor/fontawesome/6.5.2/js/all.js?digest=1"></script>'
         '<link rel="preload" href="_static/vendor/fontawesome/6.5.2/webfonts/a.woff2"/>\n'
         "    <p>One\n      two</p>\n  <pre>\n    indented</pre>\n"
-        '  <pre><span class="n">a</span> <span class="k">if</span></pre>\n'
+        '  <pre><span></span><span class="n">a</span> <span class="o">=</span> '
+        '<span class="k">if</span></pre>\n'
         "  <script>let a = `\n   b`</script>\n   <script>const THEBE_JS_URL = 1</script>"
         '<img src="../_images/a.png"/><a href="_images/a.png">_images/b.svg</a>'
     )
     slim(site)
     assert page.read_text() == (
         "\n<p>One\ntwo</p>\n<pre>\n    indented</pre>\n"
-        '<pre>a <span class="k">if</span></pre>\n<script>let a = `\n   b`</script>'
+        '<pre>a = <span class="k">if</span></pre>\n<script>let a = `\n   b`</script>'
         '<img src="../_images/a.webp"/><a href="_images/a.webp">_images/b.svg</a>'
     )
 

@@ -21,8 +21,9 @@ NEEDLESS = (
     "**/*.map", "**/*.ttf", "locales", "vendor/fontawesome/*/js", "sphinx-thebe.*",
 )  # fmt: skip
 LARGE_PICTURE = 100_000  # bytes; above, a photo loses what nobody sees
-# Kinds of a program's words that have the colour of plain text in both looks of the site.
-PLAIN = re.compile(r'<span class="(?:n|nn|nx|p|w)">([^<]*)</span>')
+# Kinds of a program's words that have the colour of plain text in both looks of the site, operators,
+# which are given it, and the empty mark at the beginning of each program.
+PLAIN = re.compile(r'<span class="(?:n|nn|nx|o|p|w)">([^<]*)</span>|(?<=<pre>)<span></span>')
 # Which row and column a cell of pandas' tables is in: no look of the site goes by it.
 CELL = re.compile(r"<t[hd]\b[^>]*>")
 PLACE = re.compile(r' id="T_\w+"| (?:row|col|level)\d+(?=[ "])')
@@ -42,7 +43,8 @@ PICTURE = re.compile(r"(_images/[^\"'()\s]+)\.(?:png|jpg)")
 
 
 def slim(site: Path) -> None:
-    """Make a rendered site lighter, in place; its pages look the same.
+    """Make a rendered site lighter, in place; its pages look the same, but for the colour of
+    operators in programs.
 
     Pictures in PNG become WebP, without a loss unless they are large; photos in JPEG, too. Drawings
     are written shorter. Of the icons' fonts those stay that some page draws.
@@ -63,7 +65,7 @@ def slim(site: Path) -> None:
 
 
 def _slim_page(text: str) -> str:
-    text = PLAIN.sub(r"\1", PICTURE.sub(r"\1.webp", TAGS.sub("", text)))
+    text = PLAIN.sub(lambda word: word[1] or "", PICTURE.sub(r"\1.webp", TAGS.sub("", text)))
     text = CELL.sub(lambda cell: PLACE.sub("", cell[0]), text)
     end, parts = 0, []
     for kept in KEPT_SPACE.finditer(text):
