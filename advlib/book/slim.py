@@ -21,8 +21,8 @@ NEEDLESS = (
     "**/*.map", "**/*.ttf", "locales", "vendor/fontawesome/*/js", "sphinx-thebe.*",
 )  # fmt: skip
 LARGE_PICTURE = 100_000  # bytes; above, a photo loses what nobody sees
-# Kinds of a program's words that have the colour of plain text in both looks of the site, operators,
-# which are given it, and the empty mark at the beginning of each program.
+# Kinds of a program's words that have the colour of plain text in both looks of the site;
+# operators, which are given it; and the empty mark at the beginning of each program.
 PLAIN = re.compile(r'<span class="(?:n|nn|nx|o|p|w)">([^<]*)</span>|(?<=<pre>)<span></span>')
 # Which row and column a cell of pandas' tables is in: no look of the site goes by it.
 CELL = re.compile(r"<t[hd]\b[^>]*>")
