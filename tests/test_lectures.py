@@ -75,6 +75,14 @@ def test_every_figure_and_table_is_read(notebook):
     assert unread is None, f"not read: {unread}"
 
 
+def test_every_figure_is_told_to_who_cannot_see_it(notebook):
+    drawn = [c for c in code(notebook) if re.search(r"^figure = plots\.", c.source, re.MULTILINE)]
+    untold = [
+        c.source for c in drawn if not c.metadata.get("mystnb", {}).get("image", {}).get("alt")
+    ]
+    assert not untold, "no alt text: " + "\n\n".join(untold)
+
+
 def test_it_has_equations(notebook):
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert len(EQUATION.findall(text)) >= 3
