@@ -55,8 +55,8 @@ SMALLEST = {
         "size": 16, "models": ["base_cnn"], "weights": [""], "epochs": 1, "attacked_images": 20,
         "eps_curve": [0.05], "targets": [3], "patch_sizes": [4], "size_curve": [6],
         "patch_steps": 2, "patch_steps_curve": [1], "distilled_images": 60, "distilled_epochs": 1,
-        "temperatures": [1.0], "curve_images": 40, "robust_epochs": 1, "train_steps": 1,
-        "distilled_attacked": 10, "autoattack_images": 2, "steps": 2,
+        "temperatures": [1.0], "curve_images": 40, "robust_epochs": 1, "robust_eps": 0.3,
+        "train_steps": 1, "distilled_attacked": 10, "autoattack_images": 2, "steps": 2,
     },
 }  # fmt: skip
 
