@@ -211,7 +211,8 @@ def built(tiny, monkeypatch):
         (html / "notebooks/tiny.html").write_text('<p id="x"></p><a href="https://x.org/">')
         (html / "a.png").touch()
         (html / "_static").mkdir()
-        (html / "_static/excerpts.js").touch()
+        for script in ("packed", "excerpts"):
+            (html / f"_static/{script}.js").touch()
         (html / "search.html").write_text("<head></head>")
         (html / "searchindex.js").write_text(
             'Search.setIndex({"docnames":["book/index","notebooks/tiny"]})'

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+
+from advlib.book.packed import pack
 
 HIDDEN = ("script", "style", ".headerlink", "mjx-assistive-mml")
 
@@ -19,11 +19,10 @@ def write(site: Path) -> None:
     for page in sorted(site.rglob("*.html")):
         if text := _text(page.read_text(encoding="utf-8")):
             texts[page.relative_to(site).as_posix()] = text
-    packed = gzip.compress(json.dumps(texts, ensure_ascii=False).encode(), mtime=0)
-    script = f'const PAGES = "{base64.b64encode(packed).decode()}";\n'
+    script = f'const PAGES = "{pack(json.dumps(texts, ensure_ascii=False).encode())}";\n'
     (site / "_static/pages.js").write_text(script, encoding="utf-8")
     search = site / "search.html"
-    tags = "".join(f'<script src="_static/{name}.js"></script>' for name in ("pages", "excerpts"))
+    tags = "".join(f'<script src="_static/{name}.js"></script>' for name in ("packed", "pages", "excerpts"))
     html = search.read_text(encoding="utf-8")
     search.write_text(html.replace("</head>", f"{tags}\n</head>"), encoding="utf-8")
 

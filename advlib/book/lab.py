@@ -5,8 +5,6 @@ Networks and images become scripts, as a page that is opened as a file may read 
 
 from __future__ import annotations
 
-import base64
-import gzip
 import html
 import json
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 
 from advlib import networks, plots
 from advlib.attacks import fgsm, losses
+from advlib.book.packed import pack
 from advlib.predictions import logits
 
 PAGE = Path("book/lab.md")
@@ -102,12 +101,12 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 def packed(network: nn.Module, base: nn.Module | None = None) -> str:
-    """The state as `engine.js` unpacks it: float32, by planes of bytes, gzip, base64.
+    """The state as `engine.js` reads it: float32, by planes of bytes.
 
     With a `base`, where their bits differ: what was fine-tuned from it shares many.
     """
     planes = _planes(network) if base is None else _planes(network) ^ _planes(base)
-    return base64.b64encode(gzip.compress(planes.tobytes(), mtime=0)).decode()
+    return pack(planes.tobytes())
 
 
 def _planes(network: nn.Module) -> np.ndarray:
@@ -129,7 +128,7 @@ def write(static: Path, generated: Path) -> None:
         base = None if name == BASE else models[BASE]
         script = f'LAB.waiting.network.{name} = "{packed(model, base)}";\n'
         (static / f"network-{name}.js").write_text(script, encoding="utf-8")
-    pixels = base64.b64encode(images.numpy().tobytes()).decode()
+    pixels = pack(images.numpy().tobytes())
     told = "".join(map(str, labels.tolist()))
     titles = {name: title for name, (_, title) in NETWORKS.items()}
     script = (

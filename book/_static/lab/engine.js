@@ -14,13 +14,9 @@ const labEngine = () => {
   const TIE = 1e-12; // rounding: a pool takes the first of its largest values, as torch does
 
   // Float32 parameters in their order, whose bytes stand plane by plane (all first bytes, then all
-  // second ones), packed by gzip, in base64. All but the first network come as the bits in which they
-  // differ from it.
+  // second ones). All but the first network come as the bits in which they differ from it.
   let first = null;
-  const unpack = async (text) => {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const read = (planes) => {
     if (first === null) first = planes;
     else planes.forEach((byte, i) => (planes[i] = byte ^ first[i]));
     const count = planes.length / 4;
@@ -220,7 +216,7 @@ const labEngine = () => {
 
   const networks = {};
   const TASKS = {
-    load: async ({ name, packed }) => void (networks[name] = await unpack(packed)),
+    load: ({ name, planes }) => void (networks[name] = read(planes)),
     logits: ({ on, image }) => networks[on].logits(image),
     gradient: ({ on, image, label, gradient }) =>
       networks[on].back(LOSSES[gradient](networks[on].logits(image), label)),
@@ -230,9 +226,9 @@ const labEngine = () => {
       return { adversarial, logits: Object.fromEntries(shown.map((name) => [name, networks[name].logits(adversarial)])) };
     },
   };
-  self.onmessage = async ({ data: { id, task, ...given } }) => {
+  self.onmessage = ({ data: { id, task, ...given } }) => {
     try {
-      self.postMessage({ id, done: await TASKS[task](given) });
+      self.postMessage({ id, done: TASKS[task](given) });
     } catch (error) {
       self.postMessage({ id, failed: String(error) });
     }

@@ -32,16 +32,16 @@ const LAB = (() => {
   const load = (name) => (loaded[name] ??= (async () => {
     if (name !== BASE) await load(BASE);
     await script(`network-${name}.js`);
-    const packed = waiting.network[name];
+    const planes = new Uint8Array(await unpacked(waiting.network[name]));
     delete waiting.network[name];
-    await Promise.all(helpers.map((ask) => ask("load", { name, packed })));
+    await Promise.all(helpers.map((ask) => ask("load", { name, planes })));
   })());
 
   // The names of the networks, by their keys, and the images.
   const data = async () => {
     await script("data.js");
     const { titles, labels, pixels } = waiting.data;
-    const bytes = Uint8Array.from(atob(pixels), (letter) => letter.charCodeAt(0));
+    const bytes = new Uint8Array(await unpacked(pixels));
     const area = 28 * 28;
     const digits = [...labels].map((label, n) => ({
       label: Number(label),
