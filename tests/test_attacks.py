@@ -24,7 +24,7 @@ from toys import (
 )
 
 from advlib import networks
-from advlib.attacks import Attack, bpda, fgsm, ifgsm, pgd
+from advlib.attacks import Attack, bpda, fgsm, ifgsm, losses, pgd
 from advlib.attacks.attack import declare, frozen
 from advlib.attacks.named import NAMED, settings
 
@@ -349,6 +349,20 @@ def test_stopping_turns_exactly_the_images_that_any_iterate_turns(steps, targete
     expected = torch.stack(iterates)[first, torch.arange(len(images))]
     torch.testing.assert_close(stopped, expected, atol=1e-6, rtol=0)
     assert 0 < success(stopped).sum() < len(images)
+
+
+def test_an_image_that_a_step_leaves_where_it_is_is_not_asked_for_again():
+    model, images, labels = trained_cnn()
+    model, seen = Surer(model, 20.0), []
+    model.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    settings = {"eps": 0.1, "step": 0.025, "loss": losses.float32_cross_entropy}
+    attack = functools.partial(ifgsm, model, images, labels, stop_when_wrong=True, **settings)
+    moves = attack(steps=1).ne(images).flatten(1).any(1)
+    assert 0 < moves.sum() < len(images)
+    seen.clear()
+    found = attack(steps=4)
+    assert seen[:2] == [len(images), moves.sum()]
+    assert torch.equal(found[~moves], images[~moves])
 
 
 def test_stopping_gives_the_same_robust_accuracy():

@@ -90,8 +90,9 @@ def pgd(
         random_start: start uniformly in the ball rather than at the image.
         targeted: descend towards `labels` rather than away from them.
         stop_when_wrong: leave an image as soon as the model gets it wrong (or, if `targeted`,
-            reaches the target). For a success rate this is the same attack, many times faster;
-            the images that it returns lie no deeper in the wrong class than needed.
+            reaches the target), or a step does not move it. For a success rate this is the same
+            attack, many times faster; the images that it returns lie no deeper in the wrong class
+            than needed.
         loss: what to climb, one of `attacks.losses` or a function like them.
         generator: source of the random starts, on the images' device (one on the CPU costs a
             GPU a copy in each run); None is torch's own.
@@ -192,7 +193,9 @@ def climb(
             moved = torch.where(resists.view(-1, 1, 1, 1), moved, images)
             if done % _stride(images.device) == 0:
                 result[rows] = moved
-                (left,) = resists.nonzero(as_tuple=True)  # how many: here the device is waited for
+                # An image that did not move is wrong, or at rest: its next gradient is the same.
+                moves = moved.ne(images).flatten(1).any(1)
+                (left,) = moves.nonzero(as_tuple=True)  # how many: here the device is waited for
                 rows, moved, goals, lower, upper, ascent = (
                     t.index_select(0, left) for t in (rows, moved, goals, lower, upper, ascent)
                 )

@@ -22,7 +22,9 @@ def write(site: Path) -> None:
     script = f'const PAGES = "{pack(json.dumps(texts, ensure_ascii=False).encode())}";\n'
     (site / "_static/pages.js").write_text(script, encoding="utf-8")
     search = site / "search.html"
-    tags = "".join(f'<script src="_static/{name}.js"></script>' for name in ("packed", "pages", "excerpts"))
+    tags = "".join(
+        f'<script src="_static/{name}.js"></script>' for name in ("packed", "pages", "excerpts")
+    )
     html = search.read_text(encoding="utf-8")
     search.write_text(html.replace("</head>", f"{tags}\n</head>"), encoding="utf-8")
 
