@@ -42,6 +42,7 @@ from advlib.defenses.mart import mart
 from advlib.defenses.trades import trades
 from advlib.networks.layers import Dropout, Normalize
 from advlib.networks.resnets import PreActivation
+from advlib.predictions import best_classes
 from advlib.training import Context, Recipe, cross_entropy, fit
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -144,6 +145,7 @@ CASES: dict[str, Callable[[], Tensor]] = {
     "mixup": lambda: prepared(augmentation.mixup(classes=4)),
     "random erasing": lambda: prepared(augmentation.random_erasing(probability=1.0)),
     "attack Square": partial(attacked, square, eps=0.1, steps=20),
+    "best classes": lambda: best_classes(network(), IMAGES, 2),
     "divergence": lambda: losses.divergence(LOGITS, LOGITS.flip(0).softmax(1)),
     "TRADES": lambda: through(partial(trades, eps=0.1, step=0.03, steps=3, beta=6.0)),
     "MART": lambda: through(partial(mart, attack=Attack("case", pgd, **STEPS), weight=5.0)),

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from toys import Fixed
+from toys import Fixed, rand, small_cnn
 
 from advlib import predictions
 from advlib.data import Split
@@ -25,3 +25,12 @@ def test_correct_top_k_and_confusion_by_hand(known):
 def test_top_k_refuses_more_classes_than_there_are(known, k):
     with pytest.raises(ValueError, match="^k: "):
         predictions.top_k(*known, k)
+
+
+def test_the_best_classes_are_asked_for_once(monkeypatch):
+    model, images = small_cnn(), rand(3, 2, 8, 8)
+    best = predictions.logits(model, images).topk(3).indices
+    assert torch.equal(predictions.best_classes(model, images, 3), best)
+    assert predictions.best_classes(model, images, 9).shape == (3, 4)
+    monkeypatch.setattr(predictions, "logits", None)
+    assert torch.equal(predictions.best_classes(model, images, 3), best)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from advlib import networks
 from advlib.data import Dataset, Split, pixels
-from advlib.predictions import logits
+from advlib.predictions import best_classes, logits
 from advlib.records import Run, select
 from advlib.tables import reader_name
 
@@ -53,9 +53,7 @@ def first_of(classes: Sequence[int], *splits: Split) -> Split:
 
 def among_first(network: nn.Module, split: Split) -> dict[str, Tensor]:
     """Boolean [N] for top-1 and top-5: the label is among so many first guesses."""
-    scores = logits(network, split.images)
-    count = min(5, scores.shape[1])
-    found = scores.topk(count).indices == split.labels.cpu()[:, None]
+    found = best_classes(network, split.images, 5) == split.labels.cpu()[:, None]
     return {"top-1": found[:, :1].any(1), "top-5": found.any(1)}
 
 
