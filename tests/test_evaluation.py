@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import Fixed, Surer
 
-from advlib.attacks import Attack, craft, fgsm, jsma, pgd
+from advlib.attacks import Attack, craft, fgsm, jsma, losses, pgd
 from advlib.data import Split, pixels
 from advlib.evaluation import Subject, evaluate
 from advlib.networks import build
@@ -121,3 +121,20 @@ def test_what_cannot_be_evaluated_is_named_before_anything_runs(shallow, options
     nothing = Split(torch.zeros(0), torch.zeros(0))  # would fail if it were looked at
     with pytest.raises(ValueError, match=says):
         evaluate([Subject(shallow, "a")], nothing, [Attack("jsma", jsma)], **options)
+
+
+@pytest.mark.parametrize("more", [{}, {"targeted": True}, {"loss": losses.margin}])
+def test_fgsm_takes_one_gradient_for_all_radii(digits, shallow, monkeypatch, more):
+    split = digits.test.first(20)
+    assert {0, 255} <= set(split.images.flatten().tolist())  # where a pixel cannot go on
+    start, radii = pixels(split.images), (0.0, 0.003, 0.1, torch.linspace(0, 1, 20))
+    wanted = [fgsm(shallow, start, split.labels, eps=eps, **more) for eps in radii]
+    craft(shallow, split, Attack("FGSM", fgsm, eps=0.05, **more), batch_size=20)
+    monkeypatch.setattr(torch.autograd, "grad", None)
+    for eps, images in zip(radii, wanted, strict=True):
+        attack = Attack("FGSM", fgsm, eps=eps, **more)
+        for seed, stop in ((0, False), (1, True)):
+            made = craft(shallow, split, attack, seed=seed, stop_when_wrong=stop, batch_size=20)
+            assert torch.equal(made.images, images)
+    with pytest.raises(ValueError, match=r"^eps: must lie in \[0, 1\]"):
+        craft(shallow, split, Attack("FGSM", fgsm, eps=1.5, **more))

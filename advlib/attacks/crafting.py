@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,12 @@ from tqdm.auto import tqdm
 
 from advlib import cache, devices
 from advlib.attacks.attack import Attack
-from advlib.checks import check_count
+from advlib.attacks.gradient import column, fgsm
+from advlib.checks import check_count, check_eps
 from advlib.data import Split, at_once, pixels
 from advlib.predictions import device_of
+
+NEAR = 2.0**-10  # the radius at which FGSM's direction is asked for
 
 
 def craft(
@@ -28,7 +32,8 @@ def craft(
 ) -> Split:
     """The attack's images for a whole split: float32 [N, C, H, W] with the split's labels.
 
-    Made once for the same model, images, attack and seed, then kept on disk (see `cache`).
+    Made once for the same model, images, attack and seed, then kept on disk (see `cache`). For
+    FGSM that is one gradient for all radii.
 
     Args:
         model: the network that they are crafted on, in evaluation mode.
@@ -42,12 +47,27 @@ def craft(
         batch_size: images attacked at once, at most (see `data.at_once`).
     """
     check_count("batch_size", batch_size)
+    how = {"bfloat16": bfloat16, "batch_size": at_once(split.images, batch_size)}
+    if attack.function is fgsm:
+        return Split(_fgsm(model, split, attack, how), split.labels)
+    how |= {"seed": seed, "stop_when_wrong": stop_when_wrong}
+    return Split(_kept(model, split, attack, how), split.labels)
+
+
+def _fgsm(model: nn.Module, split: Split, attack: Attack, how: dict[str, Any]) -> Tensor:
+    """FGSM's images: its direction, which is one at any radius, followed as far as it says."""
+    eps = attack.settings["eps"]
+    check_eps(eps, len(split.images))
+    how = {**how, "seed": 0, "stop_when_wrong": False}  # of which it makes nothing
+    images, start = _kept(model, split, attack.but(eps=NEAR), how), pixels(split.images.cpu())
+    return images.sub_(start).sign_().mul_(column(eps, images)).add_(start).clamp_(0, 1)
+
+
+def _kept(model: nn.Module, split: Split, attack: Attack, how: dict[str, Any]) -> Tensor:
     made, _ = cache.remember(
-        _craft, device_of(model), model=model, split=split, attack=attack, seed=seed,
-        stop_when_wrong=stop_when_wrong, bfloat16=bfloat16,
-        batch_size=at_once(split.images, batch_size),
-    )  # fmt: skip
-    return Split(made["images"], split.labels)
+        _craft, device_of(model), model=model, split=split, attack=attack, **how
+    )
+    return made["images"]
 
 
 @cache.versioned("craft", 1)
