@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from advlib import book, cost, devices, files, networks
+from advlib.attacks import named
 from advlib.batch import store
 from advlib.book import wanted
 
@@ -76,19 +77,19 @@ def aft_fgsm_vs_jsma(p: SimpleNamespace) -> Iterator[Part]:
 
 def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
     """Undefended, the variants and their control; with the first network the ablations and the
-    other defenses. Each is attacked twice, but only the clipped attack takes all its steps."""
-    steps, runs = p.attack_steps or 100, 12
+    other defenses. Images crafted for `static`, and those of the other defenses, take all steps;
+    the rest are turned, or left without a gradient, in a few."""
+    attacks = [a.settings for a in named.settings(p.attack_set, p.attack_steps) if a.has("steps")]
     for nth, model in enumerate(p.models):
         tuned = [p.tune_epochs] * (len(p.variants) + 1)
+        passes = p.attacked_images * sum(a["steps"] for a in attacks)
         if nth == 0:
             tuned += [p.tune_epochs] * (len(p.optimizers) - 1) + 2 * [*p.epochs_curve]
             tuned += [(p.epochs + 1) // 2 + p.tune_epochs]
-        passes = p.images * (p.epochs + 2 * sum(tuned) * len(p.seeds))
-        networks = 1 + len(tuned) * len(p.seeds)
-        if nth == 0:
             passes += p.images * p.compare_epochs * len(p.others) * (1 + p.train_steps) / 2
-            networks += len(p.others)
-        yield model, passes + p.attacked_images * steps * runs * networks
+            whole = sum(a["steps"] * a.get("restarts", 1) for a in attacks)
+            passes += p.attacked_images * whole * len(p.others)
+        yield model, passes + p.images * (p.epochs + 2 * sum(tuned) * len(p.seeds))
 
 
 def cross_resnet(p: SimpleNamespace) -> Iterator[Part]:
@@ -102,14 +103,13 @@ def cross_resnet(p: SimpleNamespace) -> Iterator[Part]:
 
 
 def distillation_and_patches(p: SimpleNamespace) -> Iterator[Part]:
-    """Teachers and students, at each temperature, the PGD training, and the attacks on them at each
-    radius; AutoAttack on the last of these, most of whose images withstand it."""
-    trained = 4 * p.distilled_epochs * 50_000
-    trained += 2 * len(p.temperatures) * p.distilled_epochs * p.curve_images
-    trained += p.robust_epochs * (1 + p.train_steps) * 50_000
-    attacked = 3 * 2 * p.distilled_attacked * p.steps * len(p.epss)
-    attacked += 10_000 * p.autoattack_images
-    yield p.distilled_model, (trained + attacked) * len(p.seeds)
+    """Teachers and students, and PGD at each radius: twice on the plain network, once on the
+    distilled one, which has no gradient in float32. With the first seed the temperatures, the PGD
+    training, and AutoAttack on its network, most of whose images withstand it."""
+    each = 4 * p.distilled_epochs * 50_000 + 3 * p.distilled_attacked * p.steps * len(p.epss)
+    once = 2 * len(p.temperatures) * p.distilled_epochs * p.curve_images
+    once += p.robust_epochs * (1 + p.train_steps) * 50_000 + 10_000 * p.autoattack_images
+    yield p.distilled_model, each * len(p.seeds) + once
 
 
 COUNTS: dict[str, Callable[[SimpleNamespace], Iterator[Part]]] = {
