@@ -67,16 +67,18 @@ class Run:
         self._clock = time.perf_counter() + cache.spared()
         folders = [Path(name) for name in os.environ.get(JOIN, "").split(os.pathsep) if name]
         self._joined = joined(folders, study, self.parameters)
-        for folder in folders:
-            self._take_over(folder)
+        self._lent: list[int] = []  # seeds whose rows were taken over
+        for folder, made in zip(folders, self._joined, strict=True):
+            self._take_over(folder, made["parameters"]["seeds"])
+        self._own = len(self._rows)  # the number of the first row that this run measures
         if folders:
-            seeds = [seed for made in self._joined for seed in made["parameters"]["seeds"]]
-            self.parameters["seeds"] = seeds + self.parameters["seeds"]
+            self.parameters["seeds"] = self._lent + self.parameters["seeds"]
 
-    def _take_over(self, folder: Path) -> None:
-        """The saved rows that belong to a seed; the others this run measures itself."""
+    def _take_over(self, folder: Path, seeds: Sequence[int]) -> None:
+        """The saved rows of these seeds; all others this run measures itself."""
+        self._lent += seeds
         rows, outcomes = read(folder)
-        for number, row in rows[rows["seed"].notna()].iterrows():
+        for number, row in rows[rows["seed"].isin(seeds)].iterrows():
             if number in outcomes:
                 self._outcomes[str(len(self._rows))] = np.packbits(outcomes[number])
             whole = {name: int(row[name]) for name in ("seed", "n") if pd.notna(row[name])}
@@ -104,7 +106,8 @@ class Run:
 
         A boolean tensor is kept, too, image by image. The data set is the run's, the
         `test_dataset` where it has one; `defense` and `attack` are "none" unless they are given,
-        the gradient "exact" where there is an attack.
+        the gradient "exact" where there is an attack. A row of a seed that a joined run has, such
+        as that of the undefended networks, is there already.
 
         Raises:
             ValueError: a protocol or a gradient that the registry lacks.
@@ -116,12 +119,15 @@ class Run:
         row.setdefault("gradient", "exact" if attacked else NONE)
         check_choice("protocol", row["protocol"], [*PROTOCOLS, NONE])
         check_choice("gradient", row["gradient"], [*GRADIENTS, NONE])
+        kept = None
         if isinstance(value, Tensor):
             row["n"] = len(value)
-            if value.dtype == torch.bool:
-                self._outcomes[str(len(self._rows))] = np.packbits(value.cpu().numpy())
+            kept = np.packbits(value.cpu().numpy()) if value.dtype == torch.bool else None
             value = value.double().mean().item()
-        self._rows.append(row | {"value": float(value)})
+        if row.get("seed") not in self._lent:
+            if kept is not None:
+                self._outcomes[str(len(self._rows))] = kept
+            self._rows.append(row | {"value": float(value)})
         return float(value)
 
     def measure(
@@ -136,7 +142,8 @@ class Run:
         seed: int | None = None,
         **columns: Any,
     ) -> pd.DataFrame:
-        """`evaluate` the subjects, and keep what comes of it as rows of the table; returns these.
+        """`evaluate` the subjects, and keep what comes of it as rows of the table; returns these,
+        and what joined runs have of the same.
 
         `columns` are further ones of all rows; the others as for `evaluation.evaluate`.
         """
@@ -144,7 +151,12 @@ class Run:
         outcomes = evaluate(subjects, split, attacks, protocols, gradient=gradient, seed=seed)
         for outcome in outcomes:
             self.add(table, "accuracy", outcome.right, **(outcome.columns | columns))
-        return ordered(pd.DataFrame(self._rows[before:]))
+        told = [_description(outcome.columns | columns) for outcome in outcomes]
+        lent = [
+            row for row in self._rows[: self._own]
+            if row["table"] == table and row["metric"] == "accuracy" and _description(row) in told
+        ]  # fmt: skip
+        return ordered(pd.DataFrame(lent + self._rows[before:]))
 
     def time(self, what: str, seconds: float, **columns: Any) -> None:
         """Add one measured duration; kept apart, since no two runs take the same time."""
@@ -253,6 +265,12 @@ class Run:
         if self._joined:
             noted["joined"] = [part for made in self._joined for part in parts(made)]
         return noted
+
+
+def _description(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured, whatever came of it, with whichever seed."""
+    rest = ("study", "table", "dataset", "metric", "seed", "split", "n", "value")
+    return {name: v for name, v in row.items() if name not in rest and v is not None}
 
 
 def _marks(fingerprints: str) -> list[str]:

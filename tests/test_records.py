@@ -128,6 +128,39 @@ def test_runs_of_single_seeds_joined_are_the_run_of_all(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.parametrize("base", [0, 1, 9])
+def test_what_all_parts_measure_with_one_seed_counts_once(tmp_path, monkeypatch, base):
+    def of(*seeds):
+        run = of_seeds(*seeds)
+        run.add("3", "accuracy", torch.tensor([True, base == 9]), seed=base)
+        return run
+
+    of(0).save(tmp_path / "part")
+    monkeypatch.setenv(records.JOIN, str(tmp_path / "part"))
+    last = of(1)
+    monkeypatch.delenv(records.JOIN)
+    assert known(last) == known(of(0, 1))
+
+
+def test_measuring_gives_the_rows_of_joined_runs_too(tmp_path, monkeypatch, digits, shallow):
+    attack, weaker = (Attack("PGD", pgd, eps=eps, step=0.1, steps=1) for eps in (0.1, 0.05))
+
+    def of(*seeds):
+        run = records.Run("dominant_filters", {**GIVEN, "seeds": [*seeds]})
+        subjects = [Subject(shallow, "shallow_cnn", seed=seed) for seed in seeds]
+        few = digits.test.first(9)
+        run.measure("5", subjects, few, [attack, weaker], ["white-box"], share=0.1)
+        run.measure("4", subjects, few, [attack], ["white-box"])
+        return run.measure("5", subjects, few, [attack], ["clean", "white-box"]), run
+
+    of(0)[1].save(tmp_path / "part")
+    monkeypatch.setenv(records.JOIN, str(tmp_path / "part"))
+    rows, _ = of(1)
+    monkeypatch.delenv(records.JOIN)
+    whole, _ = of(0, 1)
+    pd.testing.assert_frame_equal(rows, whole, check_dtype=False, check_like=True)
+
+
 def test_a_joined_run_tells_what_it_consists_of(tmp_path, monkeypatch):
     of_seeds(0, 1).save(tmp_path / "first")
     for joined, seeds in ("first", (2,)), ("second", (3,)):
