@@ -1,4 +1,5 @@
-"""The notebooks from their first cell to their last on a pretend GPU, at their smallest."""
+"""The notebooks from their first cell to their last, at their smallest: on a pretend GPU, and in
+two parts that are joined."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ import matplotlib
 import nbformat
 import pandas as pd
 import pytest
+import torch
 from pretend import DEVICE, Machine
 
-from advlib import devices, studies
+from advlib import devices, records, studies
 
 SMALLEST = {
     "primer": {
@@ -61,23 +63,58 @@ SMALLEST = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.* encountered in scalar divide:RuntimeWarning")  # by no hits
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.* encountered in scalar divide:RuntimeWarning",  # by no hits
+)
+
+
+def execute(study: str, **more: object) -> dict:
+    """Run a notebook's cells here, at its smallest; returns the names that they leave."""
+    matplotlib.use("agg")
+    space: dict = {}
+    notebook = Path(__file__).parents[1] / "notebooks" / f"{study}.ipynb"
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, f"{study}: {cell.source[:40]!r}", "exec"), space)
+        if "parameters" in cell.metadata.get("tags", ()):
+            assert SMALLEST[study].keys() <= space.keys()
+            space.update(SMALLEST[study], **more)
+    matplotlib.pyplot.close("all")
+    return space
+
+
 @pytest.mark.parametrize("study", studies.names())
 def test_every_cell_runs_on_a_gpu(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "default", lambda: DEVICE)
-    matplotlib.use("agg")
-    notebook = Path(__file__).parents[1] / "notebooks" / f"{study}.ipynb"
-    space: dict = {}
     with Machine():
-        for cell in nbformat.read(notebook, as_version=4).cells:
-            if cell.cell_type == "code":
-                exec(compile(cell.source, f"{study}: {cell.source[:40]!r}", "exec"), space)
-            if "parameters" in cell.metadata.get("tags", ()):
-                assert SMALLEST[study].keys() <= space.keys()
-                space.update(SMALLEST[study])
+        space = execute(study)
     assert space["images"].train.images.device == DEVICE
-    matplotlib.pyplot.close("all")
     rows = pd.read_csv(tmp_path / "results" / study / "records.csv")
     assert len(rows) > 20
     assert rows["value"].notna().mean() > 0.9  # a mean over the images that all get right: none
+
+
+@pytest.mark.parametrize("study", [s for s in studies.names() if s not in ("primer", "judge")])
+def test_two_parts_joined_are_the_whole(study, tmp_path, monkeypatch):
+    """But for what a run does with one of its seeds alone, which each part does with its own."""
+    monkeypatch.setattr(devices, "default", lambda: torch.device("cpu"))
+
+    def run(name: str, *seeds: int) -> pd.DataFrame:
+        monkeypatch.setenv("ADVLIB_RUN", str(tmp_path / name))
+        execute(study, seeds=[*seeds])
+        return pd.read_csv(tmp_path / name / "records.csv")
+
+    whole = run("whole", 0, 1)
+    run("part", 0)
+    monkeypatch.setenv(records.JOIN, str(tmp_path / "part"))
+    joined = run("joined", 1)
+    names = [*whole.columns.drop("value")]
+    both = joined.merge(whole, "outer", on=names, suffixes=("", " of the whole"), indicator=True)
+    assert "right_only" not in set(both["_merge"])
+    more = both[both["_merge"] == "left_only"]
+    assert more["seed"].nunique() <= 1
+    assert len(more) < len(whole) / 8
+    same = both[both["_merge"] == "both"]
+    pd.testing.assert_series_equal(same["value"], same["value of the whole"], check_names=False)
+    assert joined.duplicated().sum() == whole.duplicated().sum()
