@@ -343,11 +343,6 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
         ),
         (
             "distillation_and_patches",
-            {"patch_steps_curve": [10, 40]},
-            "patch_steps_curve: 40, patch_steps, has a point anyway",
-        ),
-        (
-            "distillation_and_patches",
             {"distilled_attacked": 360},
             "distilled_attacked: must be at most 359, all test images",
         ),

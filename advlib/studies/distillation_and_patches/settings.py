@@ -92,8 +92,6 @@ class Settings(settings.Settings):
     def _together(self) -> Self:
         rules.one_for_each("weights", self.weights, "models", self.models)
         rules.among("robust_eps", [self.robust_eps], "epss", self.epss)
-        if (steps := self.patch_steps) in self.patch_steps_curve:
-            raise ValueError(f"patch_steps_curve: {steps}, patch_steps, has a point anyway")
         for name in ("patch_sizes", "size_curve"):
             for side in getattr(self, name):
                 try:
