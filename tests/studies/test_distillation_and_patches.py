@@ -23,6 +23,8 @@ def test_a_curve_of_steps_has_each_size_and_the_patches_of_the_usual_number():
     found = curve[["defense", x, "value"]].to_numpy().tolist()
     assert found == [["base, 32 pixels", 40, 0.2], ["base, 64 pixels", 40, 0.7],
                      ["base, 64 pixels", 10, 0.4]]  # fmt: skip
+    alone = rows[rows["table"] == "patches"].drop(columns="patch_steps")  # a curve of one number
+    assert study.steps_curve(alone, "3", steps=40)[x][x].tolist() == [40, 40]
 
 
 def test_beside_autoattack_stand_networks_with_the_seeds_that_all_have():

@@ -177,9 +177,10 @@ def size_curve(rows: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
 def steps_curve(rows: pd.DataFrame, target: str, *, steps: int) -> dict[str, pd.DataFrame]:
     """Success of one target's patches by the steps of their training, a line a network and size, as
     `plots.accuracy_against` takes it; patches without a number of their own had `steps`."""
-    rows = select(rows, table=["patches", "steps"], target=target, metric="top-1 success")
+    rows = select(rows, target=target, metric="top-1 success")
+    rows = rows[rows["table"].isin(["patches", "steps"])]
     lines = rows["model"].map(reader_name) + rows["patch"].map(", {:.0f} pixels".format)
-    counts = rows["patch_steps"].fillna(steps)
+    counts = rows["patch_steps"].fillna(steps) if "patch_steps" in rows else steps
     return {STEPS: rows.assign(defense=lines, attack=f"patch: {target}", **{STEPS: counts})}
 
 
