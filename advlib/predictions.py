@@ -28,7 +28,7 @@ def best_classes(model: nn.Module, images: Tensor, k: int) -> Tensor:
     """int64 [N, min(k, K)]: the `k` likeliest classes of each image, the likeliest first.
 
     Asked once for the same model and images, then kept on disk (see `cache`): for many photos, on
-    which a model takes ten times as long as the key.
+    which a model takes far longer than the key.
     """
     told, _ = cache.remember(_best_classes, device_of(model), model=model, images=images, k=k)
     return told["classes"].long()

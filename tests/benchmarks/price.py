@@ -40,7 +40,7 @@ WANTED: dict[str, dict[str, Any]] = {
         "images": 50_000, "epochs": 30, "tune_epochs": 10, "attack_steps": 100, "width": 16,
         "attacked_images": 500, "seeds": range(3),
     },
-    "patches_imagenet": {"images": 625, "attacked_images": 200},
+    "patches_imagenet": {"images": 625, "attacked_images": 200, "seeds": range(3)},
     "cross_resnet_cifar10": {
         "images": 49_250, "width": 16, "epochs": 8, "autoattack_images": 500,
     },
@@ -78,18 +78,21 @@ def aft_fgsm_vs_jsma(p: SimpleNamespace) -> Iterator[Part]:
 def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
     """Undefended, the variants and their control; with the first network the ablations and the
     other defenses. Images crafted for `static`, and those of the other defenses, take all steps;
-    the rest are turned, or left without a gradient, in a few."""
+    the rest are turned, or left without a gradient, in a few. A network with weights from elsewhere
+    needs no first training, and no other from scratch."""
     attacks = [a.settings for a in named.settings(p.attack_set, p.attack_steps) if a.has("steps")]
-    for nth, model in enumerate(p.models):
+    for nth, (model, file) in enumerate(zip(p.models, p.weights, strict=True)):
+        first = 0 if file else p.epochs
         tuned = [p.tune_epochs] * (len(p.variants) + 1)
         passes = p.attacked_images * sum(a["steps"] for a in attacks)
         if nth == 0:
-            tuned += [p.tune_epochs] * (len(p.optimizers) - 1) + 2 * [*p.epochs_curve]
-            tuned += [(p.epochs + 1) // 2 + p.tune_epochs]
+            tuned += [p.tune_epochs] * (len(p.optimizers) - 1)
+            tuned += 2 * [epochs for epochs in p.epochs_curve if epochs != p.tune_epochs]
+            tuned += [] if file else [(first + 1) // 2 + p.tune_epochs]
             passes += p.images * p.compare_epochs * len(p.others) * (1 + p.train_steps) / 2
             whole = sum(a["steps"] * a.get("restarts", 1) for a in attacks)
             passes += p.attacked_images * whole * len(p.others)
-        yield model, passes + p.images * (p.epochs + 2 * sum(tuned) * len(p.seeds))
+        yield model, passes + p.images * (first + 2 * sum(tuned) * len(p.seeds))
 
 
 def cross_resnet(p: SimpleNamespace) -> Iterator[Part]:
