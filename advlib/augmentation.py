@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from advlib.cache import versioned
-from advlib.training import Context
+from advlib.training import Context, Prepare
 
 TRIES = 20  # rectangles drawn for an image until one lies within it
 
@@ -29,6 +29,25 @@ def flip_and_shift(*, flip: bool = True, shift: int = 4) -> functools.partial:
     if shift < 0:
         raise ValueError(f"shift: must be 0 or more pixels, got {shift}")
     return functools.partial(_flip_and_shift, flip=flip, shift=shift)
+
+
+def chain(*steps: Prepare) -> functools.partial:
+    """These steps one after another, each on the batch that the one before it made."""
+    return functools.partial(_chain, steps=steps)
+
+
+@versioned("steps in a chain", 1)
+def _chain(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    context: Context,
+    *,
+    steps: Sequence[Prepare],
+) -> tuple[Tensor, Tensor]:
+    for step in steps:
+        images, labels = step(model, images, labels, context)
+    return images, labels
 
 
 def _drawing(context: Context, images: Tensor) -> dict[str, Any]:

@@ -149,6 +149,16 @@ def test_free_training_carries_its_perturbation_on(digits, watch):
     assert steps.max() < 1e-5
 
 
+@pytest.mark.parametrize("defense", [adversarial.fast, adversarial.fine_tune])
+def test_what_the_recipe_prepares_comes_before_the_attack(digits, watch, defense):
+    def grey(model, images, labels, context):
+        return torch.full_like(images, 0.5), labels
+
+    few = Split(pixels(digits.train.images[:32]), digits.train.labels[:32])
+    (seen,) = watch(defense, few, adversarial.FAST, epochs=1, prepare=grey)
+    assert 0 < (seen - 0.5).abs().max() <= EPS + 1e-6
+
+
 def _order(count):
     return torch.randperm(count, generator=torch.Generator().manual_seed(0))
 
@@ -158,6 +168,6 @@ def test_impossible_settings_are_named(digits, shallow):
         adversarial.free(shallow, digits.train, eps=2)
     with pytest.raises(ValueError, match="^replays: "):
         dataclasses.replace(adversarial.FREE, replays=0)
-    augmented = dataclasses.replace(adversarial.FAST, prepare=augmentation.flip_and_shift())
+    augmented = dataclasses.replace(adversarial.FREE, prepare=augmentation.flip_and_shift())
     with pytest.raises(ValueError, match="^prepare: is the defense's own"):
-        adversarial.fast(shallow, digits.train, augmented, eps=0.1)
+        adversarial.free(shallow, digits.train, augmented, eps=0.1)

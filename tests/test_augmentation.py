@@ -6,6 +6,7 @@ from torchvision.transforms import v2 as transforms
 from advlib import networks, training
 from advlib.augmentation import (
     _warp,
+    chain,
     flip_and_shift,
     manifold_mixup,
     mixup,
@@ -53,6 +54,17 @@ def test_the_generator_decides():
     images = torch.rand(50, 1, 8, 8)
     assert torch.equal(altered(images), altered(images))
     assert not torch.equal(altered(images), altered(images, seed=1))
+
+
+def test_a_chain_hands_each_step_what_the_one_before_made():
+    images, labels = torch.rand(9, 1, 6, 6), torch.arange(9)
+    steps = [flip_and_shift(shift=1), mixup(classes=9)]
+    dice = torch.Generator().manual_seed(5)
+    context = training.Context(0.0, dice, dice)
+    expected = steps[1](None, *steps[0](None, images, labels, context), context)
+    made = applied(chain(*steps), images, labels, seed=5)
+    assert all(map(torch.equal, made, expected))
+    assert made[1].shape == (9, 9)  # mixup's labels, of the moved images
 
 
 def test_a_negative_shift_is_refused():

@@ -43,6 +43,7 @@ ATTACKS = {
 AUGMENTATIONS = {
     "flip and shift": augmentation.flip_and_shift(),
     "varied": augmentation.varied(),
+    "a chain": augmentation.chain(augmentation.flip_and_shift(), adversarial.fresh(PGD)),
     "mixup": augmentation.mixup(classes=10),
     "manifold mixup": augmentation.manifold_mixup(classes=10, layers=["", "network.3"]),
     "random erasing": augmentation.random_erasing(),

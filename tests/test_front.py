@@ -119,6 +119,11 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
         parameter = "none"
         at_least = 1
         [[want]]
+        page = "dominant_filters"
+        says = "a defense that the run does not have yet"
+        rows = { defense = "PGD-AT, eps: 0.1", metric = "accuracy" }
+        at_least = 0.6
+        [[want]]
         page = "nowhere"
         says = "a page that is not published"
         parameter = "seeds"
@@ -131,9 +136,11 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
         True,
         False,
         False,
+        False,
     ]  # 0 images are all there are
     told = wanted.told(wanted.compared())
     assert re.search(r"\| ✗ .*\| accuracy .*\| 9\d\.\d\N{NO-BREAK SPACE}% .*\| 100\.0", told)
+    assert re.search(r"a defense that the run does not have yet +\| – ", told)
     assert told.count("[dominant_<wbr>filters](studies/dominant_filters.ipynb)") == 1
     file.write_text('[[want]]\npage = "dominant_filters"\nmost = 3\n')
     with pytest.raises(ValueError, match="no such key: most"):

@@ -141,6 +141,9 @@ CASES: dict[str, Callable[[], Tensor]] = {
     "fit": partial(learned, optimizer="adam", schedule="linear", seed=3),
     "cross-entropy": partial(through, cross_entropy),
     "flip and shift": lambda: prepared(augmentation.flip_and_shift(shift=1)),
+    "steps in a chain": lambda: prepared(
+        augmentation.chain(augmentation.flip_and_shift(shift=1), augmentation.mixup(classes=4))
+    ),
     "varied": lambda: prepared(augmentation.varied()),
     "mixup": lambda: prepared(augmentation.mixup(classes=4)),
     "random erasing": lambda: prepared(augmentation.random_erasing(probability=1.0)),

@@ -42,6 +42,19 @@ def test_a_wide_resnet_is_torchvisions_but_for_the_stem(name):
     assert strides == [layer.stride for layer in layers.convolutions(network).values()]
 
 
+@pytest.mark.parametrize("name", ["vgg16", "vgg16_bn"])
+def test_a_narrow_vgg_has_all_layers_and_a_share_of_the_channels(name):
+    whole, narrow = (
+        layers.convolutions(networks.build(name, channels=3, size=32, width=width))
+        for width in (64, 16)
+    )
+    assert list(whole) == list(narrow)
+    assert [4 * layer.out_channels for layer in narrow.values()] == [
+        layer.out_channels for layer in whole.values()
+    ]
+    assert len(whole) == 13
+
+
 @pytest.mark.parametrize(
     ("name", "size", "channels", "millions"),
     [

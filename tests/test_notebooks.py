@@ -46,7 +46,7 @@ SMALLEST = {
         "optimizers": ["adam"], "epochs_curve": [1, 2], "attack_steps": 2, "attacked_images": 10,
         "eps_curve": [0.15, 0.5], "steps_curve": [1, 2], "autoattack_images": 2,
         "autoattack_eps": 0.9, "autoattack_others": ["mixup"], "compare_epochs": 1,
-        "train_steps": 1, "seeds": [0],
+        "train_steps": 1, "reference_epss": [0.15], "reference_epochs": 1, "seeds": [0],
     },
     "cross_resnet": {
         "train_images": 60, "models": ["resnet18", "resnet50"], "width": 2, "epochs": 1,

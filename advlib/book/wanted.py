@@ -32,13 +32,13 @@ def wants() -> list[dict[str, Any]]:
 
 
 def compared() -> pd.DataFrame:
-    """A row a wish: page, says, here, wanted, met."""
+    """A row a wish: page, says, here (NaN where the run has no such row), wanted, met."""
     lines = []
     for want in wants():
         folder = PUBLISHED / want["page"]
         parameters = store.provenance(folder)["parameters"]
         if "rows" in want:
-            here = records.select(saved.read(folder)[0], **want["rows"])["value"].mean()
+            here = _mean(folder, want["rows"])
         elif want["parameter"] in parameters:
             here = _size(parameters[want["parameter"]])
         else:
@@ -46,6 +46,14 @@ def compared() -> pd.DataFrame:
         line = {"page": want["page"], "says": want["says"], "here": here}
         lines.append(line | {"wanted": want["at_least"], "met": here >= want["at_least"]})
     return pd.DataFrame(lines)
+
+
+def _mean(folder: Path, which: dict[str, Any]) -> float:
+    """Of a saved run's rows; NaN if it has no such rows yet."""
+    try:
+        return records.select(saved.read(folder)[0], **which)["value"].mean()
+    except ValueError:
+        return float("nan")
 
 
 def _size(value: Any) -> float:
@@ -71,6 +79,8 @@ def told(rows: pd.DataFrame) -> str:
 def _text(value: float) -> str:
     if value == float("inf"):
         return "all"
+    if value != value:  # no such row
+        return "–"
     return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if 0 < value < 1 else f"{value:,.0f}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 from types import MappingProxyType
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from advlib import devices
 from advlib.attacks import pgd
 from advlib.attacks.attack import Attack, trusting
+from advlib.augmentation import chain
 from advlib.cache import versioned
 from advlib.checks import check_eps
 from advlib.data import Split, pixels
@@ -64,10 +64,10 @@ def fast(model: nn.Module, train: Split, recipe: Recipe = FAST, *, eps: float) -
     """Fast adversarial training (Wong, Rice and Kolter 2020, algorithm 3), of a copy of `model`.
 
     One step of 1.25 `eps` from a random start in each batch, SGD with weight decay 5e-4, and a rate
-    that rises to its peak and falls to 0 once.
+    that rises to its peak and falls to 0 once. A `prepare` of the recipe's own comes before it.
     """
     attack = Attack("PGD", pgd, eps=eps, step=min(1.0, 1.25 * eps), steps=1)
-    return harden(model, train, _with(recipe, fresh(attack)))
+    return harden(model, train, _after(recipe, fresh(attack)))
 
 
 def free(model: nn.Module, train: Split, recipe: Recipe = FREE, *, eps: float) -> Hardened:
@@ -76,9 +76,15 @@ def free(model: nn.Module, train: Split, recipe: Recipe = FREE, *, eps: float) -
     Each batch is learned `recipe.replays` times in a row; the one backward pass of a step serves
     both the weights and the perturbation, which moves by `eps` and is carried on to the next batch.
     The recipe's epochs are passes over `train`, so the cost is that of epochs * replays plain ones.
+
+    Raises:
+        ValueError: `eps` is none, or the recipe has a `prepare` of its own: a batch that it alters
+            anew for each replay is not the one that the perturbation was found on.
     """
     check_eps(eps)
-    return harden(model, train, _with(recipe, functools.partial(_carry_on, eps=eps)))
+    if recipe.prepare is not None:
+        raise ValueError("prepare: is the defense's own here; leave it out of the recipe")
+    return harden(model, train, _after(recipe, functools.partial(_carry_on, eps=eps)))
 
 
 def fine_tune(
@@ -86,17 +92,16 @@ def fine_tune(
 ) -> Hardened:
     """Adversarial fine-tuning (AFT; Jeddi, Shafiee and Wong 2020) of a copy of a trained `model`.
 
-    PGD images made afresh in each step, and a rate that starts slowly and decays fast.
+    PGD images made afresh in each step, and a rate that starts slowly and decays fast. A `prepare`
+    of the recipe's own comes before it.
     """
     attack = Attack("PGD", pgd, eps=eps, step=min(1.0, 2 * eps / steps), steps=steps)
-    return harden(model, train, _with(recipe, fresh(attack)))
+    return harden(model, train, _after(recipe, fresh(attack)))
 
 
-def _with(recipe: Recipe, prepare: functools.partial) -> Recipe:
-    """The recipe with the defense's own step, which nothing may replace."""
-    if recipe.prepare is not None:
-        raise ValueError("prepare: is the defense's own here; leave it out of the recipe")
-    return dataclasses.replace(recipe, prepare=prepare)
+def _after(recipe: Recipe, step: functools.partial) -> Recipe:
+    """The recipe with a defense's step behind its own, if it has one."""
+    return recipe.but(prepare=chain(recipe.prepare, step) if recipe.prepare else step)
 
 
 @versioned("fresh adversarial images", 1)

@@ -55,8 +55,8 @@ def build(
         mean, std: of normalisation, in pixel units; one number or one a channel (`IMAGENET` has
             those of networks for ImageNet).
         dropout: rate in the CNNs of paper 002, which does not state it; the others have their own.
-        width: channels of a ResNet's first stage, which the later ones double; below 64 for quick
-            runs. The others have their own.
+        width: channels of the first stage of a ResNet or VGG, which the later ones double; below
+            64 for quick runs. The others have their own.
         weights: "" for new ones, which follow from `seed` (the global random state is left alone);
             "default" for those that the library downloads; or a safetensors file of the network's
             state (without the normalisation).

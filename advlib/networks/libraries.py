@@ -8,18 +8,26 @@ from functools import partial
 
 import torchvision
 from torch import nn
+from torchvision.models import vgg
 
 from advlib.networks.layers import Shape
 
 LIBRARIES = ("torchvision", "timm")  # "torchvision:alexnet" is theirs as it is
 
 
-def small_vgg(vgg: Callable[..., torchvision.models.VGG], shape: Shape) -> nn.Sequential:
-    """torchvision's convolutions, their mean over what is left of the image, one dense layer."""
+def small_vgg(layers: str, batch_norm: bool, shape: Shape) -> nn.Sequential:
+    """torchvision's convolutions, their mean over what is left of the image, one dense layer.
+
+    `layers` is a key of torchvision's `vgg.cfgs`, whose channels are for a width of 64.
+    """
     shape.at_least(32)
-    features: nn.Sequential = vgg().features
+    plan = [
+        max(1, part * shape.width // 64) if isinstance(part, int) else part
+        for part in vgg.cfgs[layers]
+    ]
+    features = vgg.VGG(vgg.make_layers(plan, batch_norm)).features
     if shape.channels != 3:
-        first = nn.Conv2d(shape.channels, 64, 3, padding=1)
+        first = nn.Conv2d(shape.channels, plan[0], 3, padding=1)
         nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")
         features[0] = first
     return nn.Sequential(
@@ -27,7 +35,7 @@ def small_vgg(vgg: Callable[..., torchvision.models.VGG], shape: Shape) -> nn.Se
             features=features,
             pool=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
-            classifier=nn.Linear(512, shape.classes),
+            classifier=nn.Linear(plan[-2], shape.classes),
         )
     )
 
@@ -67,7 +75,7 @@ def of_library(name: str, shape: Shape, *, download: bool) -> nn.Module:
 
 
 BUILDERS: dict[str, Callable[[Shape], nn.Module]] = {
-    "vgg16": partial(small_vgg, torchvision.models.vgg16),
-    "vgg16_bn": partial(small_vgg, torchvision.models.vgg16_bn),
+    "vgg16": partial(small_vgg, "D", False),
+    "vgg16_bn": partial(small_vgg, "D", True),
     "mobilenet_v2": small_mobilenet,
 }

@@ -34,13 +34,18 @@ WANTED: dict[str, dict[str, Any]] = {
         "seeds": range(3),
     },
     "patches_fashion_mnist": {
-        "images": 60_000, "compare_epochs": 30, "epochs_curve": range(10, 61, 10),
+        "images": 60_000, "compare_epochs": 10, "epochs_curve": range(10, 61, 10),
+        "reference_epss": (0.1, 0.3), "reference_epochs": 30, "autoattack_images": 500,
     },
     "patches_cifar10": {
         "images": 50_000, "epochs": 30, "tune_epochs": 10, "attack_steps": 100, "width": 16,
-        "attacked_images": 500, "seeds": range(3),
+        "attacked_images": 500, "autoattack_images": 500, "reference_epss": (0.03,),
+        "reference_epochs": 20, "seeds": range(3),
     },
-    "patches_imagenet": {"images": 625, "attacked_images": 200, "seeds": range(3)},
+    "patches_imagenet": {
+        "images": 625, "attacked_images": 200, "autoattack_images": 100, "seeds": range(3),
+        "reference_epss": (0.001, 0.004), "reference_epochs": 2,
+    },
     "cross_resnet_cifar10": {
         "images": 49_250, "width": 16, "epochs": 8, "autoattack_images": 500,
     },
@@ -92,6 +97,9 @@ def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
             passes += p.images * p.compare_epochs * len(p.others) * (1 + p.train_steps) / 2
             whole = sum(a["steps"] * a.get("restarts", 1) for a in attacks)
             passes += p.attacked_images * whole * len(p.others)
+            trained = p.images * p.reference_epochs * (1 + p.train_steps)
+            judged = 10_000 * p.autoattack_images + p.attacked_images * max(p.steps_curve)
+            passes += len(p.reference_epss) * (trained + judged)
         yield model, passes + p.images * (first + 2 * sum(tuned) * len(p.seeds))
 
 

@@ -296,6 +296,7 @@ def test_a_refusal_is_one_line_that_says_what_is_allowed(wrong, message):
             {"variants": ["17-P1"], "variant": "17-P1"},
             "variants: must be at m",
         ),
+        ("patch_augmentation", {"shift": 16}, "shift: must be at most 15, less than size"),
         (
             "patch_augmentation",
             {"others": ["AFT"]},

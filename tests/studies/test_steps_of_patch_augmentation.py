@@ -127,6 +127,27 @@ def test_defenses_compared_leave_out_the_blind_attack_and_other_networks():
     assert shown["value"].tolist() == [0.1, 0.3]
 
 
+def test_references_stand_in_the_curve_of_white_box_attacks():
+    curve = {"attack": "pgd", "table": "eps curve"}
+    rows = pd.DataFrame(
+        [
+            row(0.1, "none", **curve),
+            row(0.2, "7-P1", **curve),
+            row(0.9, "7-P1", protocol="static", **curve),
+            row(0.8, "7-P1", metric="loss", **curve),
+            row(0.3, "PGD-AT, eps: 0.1", **curve | {"table": "references"}),
+            row(0.7, "PGD-AT, eps: 0.1", "AutoAttack", table="references"),
+            row(0.95, "PGD-AT, eps: 0.1", "none", "clean", eps=None, table="references"),
+        ]
+    )
+    shown = study.held(rows)
+    assert shown["value"].tolist() == [0.1, 0.2, 0.3, 0.95]
+    assert shown["eps"].tolist() == [0.15, 0.15, 0.15, 0.0]
+    assert set(shown["attack"]) == {"pgd"}
+    reference = "PGD-AT, eps: 0.1"
+    assert shown["defense"].tolist() == ["undefended", "7-P1", reference, reference]
+
+
 def test_values_name_who_guesses_and_classes_never_shown():
     paper = study.beside(settings())
     rows = [

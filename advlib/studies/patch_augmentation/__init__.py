@@ -28,6 +28,7 @@ from advlib.studies.patch_augmentation.rows import (
     curve,
     for_claims,
     front,
+    held,
     nearest,
     on_strong,
     tuned_longer,
@@ -57,6 +58,7 @@ from advlib.studies.settings import (
     Some,
     Step,
     Weights,
+    Width,
     Words,
     checked,
 )
@@ -64,8 +66,9 @@ from advlib.studies.settings import (
 __all__ = [
     "OTHERS", "Settings", "against_cost", "attack_settings", "beside", "by_attack", "by_protocol",
     "compared", "curve", "disorder", "each_operation", "for_claims", "for_summary", "front",
-    "gradients_at", "mean_loss", "minutes", "nearest", "on_strong", "passes", "printed_twice",
-    "strongest", "trained_elsewhere", "tuned_longer", "twice", "values", "variants_of",
+    "gradients_at", "held", "mean_loss", "minutes", "nearest", "on_strong", "passes",
+    "printed_twice", "strongest", "trained_elsewhere", "tuned_longer", "twice", "values",
+    "variants_of",
 ]  # fmt: skip
 
 # Defenses that the study compares.
@@ -83,8 +86,9 @@ class Settings(settings.Settings):
 
     study = "patch_augmentation"
     scale = (
-        "dataset", "train_images", "models", "weights", "epochs", "tune_epochs", "attack_steps",
-        "attacked_images", "autoattack_images", "compare_epochs", "train_steps", "seeds",
+        "dataset", "train_images", "models", "weights", "width", "epochs", "tune_epochs",
+        "attack_steps", "attacked_images", "autoattack_images", "compare_epochs", "train_steps",
+        "seeds",
     )  # fmt: skip
 
     dataset: DatasetName
@@ -93,9 +97,12 @@ class Settings(settings.Settings):
     train_images: CountOrNone
     models: Some[NetworkName]
     weights: Each[Weights]
+    width: Width
     epochs: Count
     batch_size: Count
     lr: Rate
+    flip: bool
+    shift: CountOrNone
     base_seed: Seed
     variants: Some[Variant]
     variant: Variant
@@ -118,6 +125,8 @@ class Settings(settings.Settings):
     compare_epochs: Count
     train_eps: Eps
     train_steps: Count
+    reference_epss: Some[Eps]
+    reference_epochs: Count
     sgd_lr: Rate
     mixup_layers: Words
     seeds: Some[Seed]
@@ -129,6 +138,7 @@ class Settings(settings.Settings):
         rules.among("autoattack_others", self.autoattack_others, "others", self.others)
         largest = max(parse(variant)["patch"] for variant in self.variants)
         rules.at_most("variants", largest, self.size, "the images' size")
+        rules.at_most("shift", self.shift, self.size - 1, "less than size")
         return self
 
     def check_data(self, heads: Mapping[str, Head]) -> None:
@@ -138,10 +148,14 @@ class Settings(settings.Settings):
             rules.at_most(name, getattr(self, name), known.test, "all test images")
         rules.autoattackable("dataset", known, "take another one")
         images = learned + known.test
-        rules.takes("models", self.models, known, size=self.size, images=images)
+        rules.takes("models", self.models, known, size=self.size, images=images, width=self.width)
         channels = known.channels or 3
         first = networks.sketch(
-            self.models[0], classes=known.classes, channels=channels, size=self.size
+            self.models[0],
+            classes=known.classes,
+            channels=channels,
+            size=self.size,
+            width=self.width,
         )
         layers = [name for name, _ in first.named_modules()]
         rules.among("mixup_layers", self.mixup_layers, f"{self.models[0]}'s", layers)

@@ -66,6 +66,15 @@ def curve(rows: pd.DataFrame, over: str, metric: str = "accuracy") -> pd.DataFra
     return rows.assign(defense=_named(rows["defense"]))
 
 
+def held(rows: pd.DataFrame) -> pd.DataFrame:
+    """What each network keeps of white-box PGD at the radii of the curve, references included; at
+    radius 0 of clean images."""
+    rows = select(rows, table=["eps curve", "references"], metric="accuracy")
+    rows = select(rows, protocol=["clean", "white-box"], attack=["none", "pgd"])
+    at = {"eps": rows["eps"].fillna(0.0), "attack": "pgd"}
+    return rows.assign(defense=_named(rows["defense"]), **at)
+
+
 def compared(rows: pd.DataFrame, paper: Paper, settings: Settings) -> pd.DataFrame:
     """The rows of all defenses of the first network, without the blind attack."""
     rows = select(rows, model=settings.models[0], metric="accuracy")
