@@ -43,6 +43,14 @@ if label == "hangs" and not again:
     time.sleep(600)
 if label == "slow":
     time.sleep(3)
+if label == "takes and frees":
+    import resource
+    faults = []
+    for _ in range(8):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        len(b"x" * (48 * 2**20))
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    (here / "faults").write_text(json.dumps(faults))
 if label == "grows":
     much = bytearray(800 * 2**20)
     much[::4096] = bytes(len(much[::4096]))

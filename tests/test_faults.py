@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -92,6 +93,13 @@ def test_a_kernel_that_outgrows_its_memory_is_stopped(bare):
     (failure,) = execute.run([bad, good], workers=1, memory=400 * 2**20)
     assert f"bare {bad.key}: the kernel died: it took more than 0.391 GiB" in failure
     assert store.is_complete(store.folder(good))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
+def test_a_kernel_keeps_the_memory_of_a_batch_for_the_next(bare):
+    assert execute.run(jobs("takes and frees"), workers=1) == []
+    first, *later = json.loads((bare / "faults").read_text())
+    assert first > 3 * max(later), (first, later)  # pages that the system hands out
 
 
 def test_a_full_disk_is_told_and_harms_no_finished_run(bare):
