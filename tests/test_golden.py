@@ -46,6 +46,7 @@ from advlib.predictions import best_classes
 from advlib.training import Context, Recipe, cross_entropy, fit
 
 GOLDEN = Path(__file__).with_name("golden.json")
+NEAR = {"rtol": 1e-3, "atol": 1e-4}  # what machines differ by
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -192,14 +193,24 @@ def test_it_computes_what_it_did(name, monkeypatch):
     monkeypatch.setattr(devices, "number_type", lambda device: "float32")
     kept = json.loads(GOLDEN.read_text())[name]["values"]
     torch.testing.assert_close(
-        torch.tensor(computed(name)), torch.tensor(kept), rtol=1e-3, atol=1e-4,
+        torch.tensor(computed(name)), torch.tensor(kept), **NEAR,
         msg=lambda text: f"{name} computes something else: raise its version. {text}",
     )  # fmt: skip
 
 
+def renewed(name: str, version: int, kept: dict[str, dict]) -> dict:
+    """A case as it is to be kept: as it was, where this machine merely rounds differently."""
+    case = {"version": version, "values": computed(name)}
+    was = kept.get(name, case)
+    if was["version"] != version or len(was["values"]) != len(case["values"]):
+        return case
+    near = torch.allclose(torch.tensor(case["values"]), torch.tensor(was["values"]), **NEAR)
+    return was if near else case
+
+
 if __name__ == "__main__":
     devices.number_type = lambda device: "float32"
-    versions = declared()
+    versions, before = declared(), json.loads(GOLDEN.read_text())
     with cache.off():
-        kept = {n: {"version": versions[n], "values": computed(n)} for n in sorted(CASES)}
-    GOLDEN.write_text(json.dumps(kept, indent=1) + "\n")
+        cases = {name: renewed(name, versions[name], before) for name in sorted(CASES)}
+    GOLDEN.write_text(json.dumps(cases, indent=1) + "\n")
