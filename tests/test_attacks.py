@@ -24,7 +24,7 @@ from toys import (
 )
 
 from advlib import networks
-from advlib.attacks import Attack, bpda, fgsm, ifgsm, losses, pgd
+from advlib.attacks import Attack, bpda, fgsm, gradient, ifgsm, losses, pgd
 from advlib.attacks.attack import declare, frozen
 from advlib.attacks.named import NAMED, settings
 
@@ -363,6 +363,23 @@ def test_an_image_that_a_step_leaves_where_it_is_is_not_asked_for_again():
     found = attack(steps=4)
     assert seen[:2] == [len(images), moves.sum()]
     assert torch.equal(found[~moves], images[~moves])
+
+
+@pytest.mark.parametrize("steps", [59, 60])
+def test_a_path_that_goes_in_a_circle_ends_where_it_would_without_being_walked(steps, monkeypatch):
+    model, images, labels = InDouble(trained_cnn_copy()), *trained_cnn()[1:]
+    seen = []
+    model.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    attack = functools.partial(ifgsm, model, images, labels, eps=0.02, step=0.01, steps=steps)
+    walked, passes = attack(), {}
+    for circle in (8, 1000):
+        monkeypatch.setattr(gradient, "CIRCLE", circle)
+        seen.clear()
+        found = attack(stop_when_wrong=True)
+        passes[circle] = sum(seen)
+        resists = guesses(model, found) == labels
+        assert torch.equal(found[resists], walked[resists])
+    assert passes[8] < 0.8 * passes[1000]
 
 
 def test_stopping_gives_the_same_robust_accuracy():

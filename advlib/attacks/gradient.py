@@ -14,6 +14,8 @@ from advlib.attacks import losses
 from advlib.attacks.attack import check_inputs, declare, frozen
 from advlib.checks import check_count, check_eps, check_step
 
+CIRCLE = 8  # steps of the longest circle that is noticed
+
 
 @declare("FGSM", 1, norm="Linf")
 def fgsm(
@@ -180,6 +182,9 @@ def climb(
     """
     result = images.clone()
     rows = torch.arange(len(images), device=images.device)  # of `result`, still being attacked
+    stride = _stride(images.device)
+    corner, at = images, 0  # where the paths were after so many steps
+    period = torch.zeros_like(rows)  # of a path that came back there: it goes on in a circle
     for done in range(1, steps + 1):
         if not len(rows):
             break
@@ -191,17 +196,29 @@ def climb(
         if stop_when_wrong:
             resists = _resists(logits.detach(), goals, targeted)
             moved = torch.where(resists.view(-1, 1, 1, 1), moved, images)
-            if done % _stride(images.device) == 0:
+            if done % stride == 0:
                 result[rows] = moved
                 # An image that did not move is wrong, or at rest: its next gradient is the same.
-                moves = moved.ne(images).flatten(1).any(1)
-                (left,) = moves.nonzero(as_tuple=True)  # how many: here the device is waited for
-                rows, moved, goals, lower, upper, ascent = (
-                    t.index_select(0, left) for t in (rows, moved, goals, lower, upper, ascent)
+                # One that goes in a circle has been seen to resist all along it, and leaves where
+                # the last step would leave it.
+                period = torch.where(_same(moved, corner), done - at, period)
+                ends = period.gt(0) & ((steps - done) % period.clamp(min=1)).eq(0)
+                goes_on = ~(_same(moved, images) | ends)
+                (left,) = goes_on.nonzero(as_tuple=True)  # how many: the device is waited for
+                rows, moved, goals, lower, upper, ascent, corner, period = (
+                    part.index_select(0, left)
+                    for part in (rows, moved, goals, lower, upper, ascent, corner, period)
                 )
+                if done % (CIRCLE * stride) == 0:
+                    corner, at = moved, done
         images = moved
     result[rows] = images
     return result
+
+
+def _same(one: Tensor, other: Tensor) -> Tensor:
+    """Boolean [N]: the image is the same in both."""
+    return one.eq(other).flatten(1).all(1)
 
 
 def _stride(device: torch.device) -> int:
