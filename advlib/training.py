@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -173,6 +173,45 @@ def fit(
     return pd.DataFrame(notes["curves"])
 
 
+def stages(
+    model: nn.Module, train: Split, recipe: Recipe, epochs: Sequence[int]
+) -> dict[int, Hardened]:
+    """Copies of `model`, all of it trained, after each of these numbers of epochs of one training.
+
+    Each is, bit for bit, what `fit` makes of `recipe.but(epochs=...)`.
+
+    Raises:
+        ValueError: no epochs are given, a number of them is no positive integer, or the recipe may
+            ask how much of the training is still to come; the message names the argument.
+    """
+    if not epochs:
+        raise ValueError("epochs: must hold at least one number")
+    for count in epochs:
+        check_count("epochs", count)
+    if recipe.schedule != "constant":
+        raise ValueError("schedule: must be constant, or a stage depends on the epochs after it")
+    for name in ("prepare", "plateau", "patience"):
+        if getattr(recipe, name) is not None:
+            raise ValueError(f"{name}: must be left out, or a stage depends on the epochs after it")
+    network = copy.deepcopy(model).requires_grad_(True)
+    states, notes = cache.remember(
+        _fit,
+        device_of(model),
+        model=network,
+        train=train,
+        recipe=recipe.but(epochs=max(epochs)),
+        validation=None,
+        stages=sorted(set(epochs)),
+    )
+    made = {}
+    for count in epochs:
+        state = {n: states[f"{count}/{n}"] for n in network.state_dict()}
+        network.load_state_dict(state)
+        curves = pd.DataFrame(notes["curves"][:count])
+        made[count] = Hardened(copy.deepcopy(network).eval(), curves)
+    return made
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode inside the block, each part in its own mode after it."""
@@ -199,8 +238,13 @@ def check_plateau(factor: float, epochs: int) -> None:
 
 @cache.versioned("fit", 1)
 def _fit(
-    model: nn.Module, train: Split, recipe: Recipe, validation: Split | None
+    model: nn.Module,
+    train: Split,
+    recipe: Recipe,
+    validation: Split | None,
+    stages: Sequence[int] | None = None,
 ) -> tuple[dict[str, Tensor], dict]:
+    """The trained weights, of each of `stages` (epochs) if there are any, and the curves."""
     device = device_of(model)
     train = Split(*(t.to(device) for t in train))
     context = _context(recipe.seed, device)
@@ -211,6 +255,7 @@ def _fit(
     pace = _pace(descent, recipe, steps)
     curves: list[dict[str, float]] = []
     best, best_state, waited = -1.0, None, 0
+    states: dict[str, Tensor] = {}  # of the stages
     progress = tqdm(total=steps, desc="fit", unit="batch", leave=False)
     with torch.random.fork_rng(), progress:
         torch.manual_seed(recipe.seed)
@@ -243,6 +288,8 @@ def _fit(
                 pace.step(row["validation_loss"])
             curves.append(row)
             progress.set_postfix({k: f"{v:.4f}" for k, v in row.items() if k != "epoch"})
+            if stages and epoch in stages:
+                states |= {f"{epoch}/{n}": t.clone() for n, t in model.state_dict().items()}
             if validation is None:
                 continue
             waited += 1
@@ -251,7 +298,7 @@ def _fit(
                 best_state = copy.deepcopy(model.state_dict())
             if recipe.patience is not None and waited >= recipe.patience:
                 break
-    return best_state or model.state_dict(), {"curves": curves}
+    return states or best_state or model.state_dict(), {"curves": curves}
 
 
 def _context(seed: int, device: torch.device) -> Context:

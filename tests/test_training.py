@@ -53,6 +53,38 @@ def test_an_identical_call_is_reused(digits, tmp_path, monkeypatch):
     assert torch.equal(first.network[0].weight, second.network[0].weight)
 
 
+def test_stages_are_what_as_many_epochs_make(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("ADVLIB_CACHE", str(tmp_path))
+    model = networks.build("base_cnn", size=16)  # has dropout
+    recipe = Recipe(epochs=5, batch_size=32, optimizer="adam", seed=2)
+    made = training.stages(model, digits.train, recipe, [3, 1])
+    assert list(made) == [3, 1]
+    assert len(list((tmp_path / "fit").glob("*.safetensors"))) == 1
+    for epochs, (network, curves) in made.items():
+        alone = copy.deepcopy(model)
+        known = training.fit(alone, digits.train, recipe.but(epochs=epochs))
+        assert curves.equals(known)
+        for ours, theirs in zip(network.parameters(), alone.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"schedule": "linear"}, "schedule"),
+        ({"plateau": (0.1, 1)}, "plateau"),
+        ({"patience": 2}, "patience"),
+        ({"prepare": lambda model, images, labels, context: (images, labels)}, "prepare"),
+    ],
+)
+def test_stages_refuse_what_depends_on_later_epochs(digits, changed, named):
+    model = networks.build("shallow_cnn", size=16)
+    with pytest.raises(ValueError, match=f"^{named}: must"):
+        training.stages(model, digits.train, Recipe(epochs=2, **changed), [1, 2])
+    with pytest.raises(ValueError, match="^epochs: must"):
+        training.stages(model, digits.train, Recipe(epochs=2), [1, 0])
+
+
 def test_training_leaves_the_global_random_state_alone(digits):
     torch.manual_seed(5)
     state = torch.get_rng_state()

@@ -116,9 +116,14 @@ def harden(model: nn.Module, train: Split, recipe: Recipe, *, patch: int, patche
 
     `patch` and `patches` as for `alter`, whose seed is the recipe's.
     """
-    altered = alter(train.images, patch=patch, patches=patches, seed=recipe.seed)
-    both = Split(torch.cat([train.images, altered]), torch.cat([train.labels, train.labels]))
+    both = doubled(train, patch=patch, patches=patches, seed=recipe.seed)
     return adversarial.harden(model, both, recipe)
+
+
+def doubled(train: Split, *, patch: int, patches: int, seed: int = 0) -> Split:
+    """Every image, and after them every image altered; arguments and errors as for `alter`."""
+    altered = alter(train.images, patch=patch, patches=patches, seed=seed)
+    return Split(torch.cat([train.images, altered]), torch.cat([train.labels, train.labels]))
 
 
 def alter(
