@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.set_defaults(command=_publish)
 
     keep = commands.add_parser("store", help="store the default runs' outputs in notebooks/")
+    keep.add_argument("studies", nargs="*", metavar="STUDY", help="default: all")
     keep.add_argument("--runs", type=_path, default=Path("runs"), help="folder of the runs")
     keep.set_defaults(command=_store)
     return parser
@@ -330,7 +331,7 @@ def _publish(arguments: argparse.Namespace) -> int:
 def _store(arguments: argparse.Namespace) -> int:
     from advlib import book
 
-    for notebook in book.store_outputs(runs=arguments.runs):
+    for notebook in book.store_outputs(arguments.studies, runs=arguments.runs):
         print(f"Stored {notebook}")
     return 0
 

@@ -315,6 +315,15 @@ def test_outputs_are_stored_without_changing_the_key(tiny):
     assert plan() == [job]
 
 
+def test_one_study_is_stored_without_the_others(tiny):
+    Path("notebooks/other.ipynb").write_bytes(Path("notebooks/tiny.ipynb").read_bytes())
+    with pytest.raises(ValueError, match="^book: other has no complete run"):
+        book.store_outputs()
+    assert book.store_outputs(["tiny"]) == [Path("notebooks/tiny.ipynb")]
+    with pytest.raises(ValueError, match="nosuch"):
+        book.store_outputs(["nosuch"])
+
+
 def test_stored_outputs_tell_how_long_the_default_parameters_take(tiny):
     (job,), (other,) = plan(), plan(overrides={"eps": 0.2})
     nowhere = Path("no runs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -66,10 +67,13 @@ def publish(run: Path, page: str = "") -> Path:
     return notebook
 
 
-def store_outputs(*, runs: Path = store.STORE) -> list[Path]:
-    """Put the outputs of the default runs into notebooks/; returns the notebooks."""
+def store_outputs(studies: Sequence[str] = (), *, runs: Path = store.STORE) -> list[Path]:
+    """Put the outputs of the default runs of these studies, or of all, into notebooks/.
+
+    Returns the notebooks. Raises ValueError for an unknown study, or one without a complete run.
+    """
     done = []
-    for job in plan():
+    for job in plan(studies):
         book = nbformat.read(executed(job, runs), as_version=4)
         book.cells = [
             c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", ())
