@@ -181,11 +181,9 @@ def stages(
     Each is, bit for bit, what `fit` makes of `recipe.but(epochs=...)`.
 
     Raises:
-        ValueError: no epochs are given, a number of them is no positive integer, or the recipe may
-            ask how much of the training is still to come; the message names the argument.
+        ValueError: a number of epochs is no positive integer, or the recipe may ask how much of the
+            training is still to come; the message names the argument.
     """
-    if not epochs:
-        raise ValueError("epochs: must hold at least one number")
     for count in epochs:
         check_count("epochs", count)
     if recipe.schedule != "constant":
@@ -193,6 +191,8 @@ def stages(
     for name in ("prepare", "plateau", "patience"):
         if getattr(recipe, name) is not None:
             raise ValueError(f"{name}: must be left out, or a stage depends on the epochs after it")
+    if not epochs:
+        return {}
     network = copy.deepcopy(model).requires_grad_(True)
     states, notes = cache.remember(
         _fit,

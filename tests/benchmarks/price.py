@@ -92,7 +92,7 @@ def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
         passes = p.attacked_images * sum(a["steps"] for a in attacks)
         if nth == 0:
             tuned += [p.tune_epochs] * (len(p.optimizers) - 1)
-            tuned += 2 * [max(p.epochs_curve)]
+            tuned += 2 * [max(p.epochs_curve)] if max(p.epochs_curve) != p.tune_epochs else []
             tuned += [] if file else [(first + 1) // 2 + p.tune_epochs]
             passes += p.images * p.compare_epochs * len(p.others) * (1 + p.train_steps) / 2
             whole = sum(a["steps"] * a.get("restarts", 1) for a in attacks)
