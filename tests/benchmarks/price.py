@@ -43,8 +43,8 @@ WANTED: dict[str, dict[str, Any]] = {
         "reference_epochs": 20, "seeds": range(3),
     },
     "patches_imagenet": {
-        "images": 625, "attacked_images": 200, "autoattack_images": 100, "seeds": range(3),
-        "reference_epss": (0.001, 0.004), "reference_epochs": 2,
+        "images": 800, "attacked_images": 200, "autoattack_images": 100, "seeds": range(3),
+        "reference_epss": (0.00392,), "reference_epochs": 2, "eps_curve": range(8),
     },
     "cross_resnet_cifar10": {
         "images": 49_250, "width": 16, "epochs": 8, "autoattack_images": 500,
@@ -82,9 +82,10 @@ def aft_fgsm_vs_jsma(p: SimpleNamespace) -> Iterator[Part]:
 
 def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
     """Undefended, the variants and their control; with the first network the ablations and the
-    other defenses. Images crafted for `static`, and those of the other defenses, take all steps;
-    the rest are turned, or left without a gradient, in a few. A network with weights from elsewhere
-    needs no first training, and no other from scratch."""
+    other defenses. Images crafted for `static`, for the curves of the loss, and on the other
+    defenses take all steps; the rest are turned, or left without a gradient, in a few. A network
+    with weights from elsewhere needs no first training, and no other from scratch; what it learns
+    of a few photos leaves AutoAttack nothing to search."""
     attacks = [a.settings for a in named.settings(p.attack_set, p.attack_steps) if a.has("steps")]
     for nth, (model, file) in enumerate(zip(p.models, p.weights, strict=True)):
         first = 0 if file else p.epochs
@@ -97,8 +98,11 @@ def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
             passes += p.images * p.compare_epochs * len(p.others) * (1 + p.train_steps) / 2
             whole = sum(a["steps"] * a.get("restarts", 1) for a in attacks)
             passes += p.attacked_images * whole * len(p.others)
+            climbed = sum(p.steps_curve) + max(p.steps_curve) * len(p.eps_curve)
+            passes += p.attacked_images * climbed * (1 + len(p.seeds))
             trained = p.images * p.reference_epochs * (1 + p.train_steps)
-            judged = 10_000 * p.autoattack_images + p.attacked_images * max(p.steps_curve)
+            judged = p.attacked_images * max(p.steps_curve)
+            judged += 0 if file else 10_000 * p.autoattack_images
             passes += len(p.reference_epss) * (trained + judged)
         yield model, passes + p.images * (first + 2 * sum(tuned) * len(p.seeds))
 
