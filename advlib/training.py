@@ -205,8 +205,7 @@ def stages(
     )
     made = {}
     for count in epochs:
-        state = {n: states[f"{count}/{n}"] for n in network.state_dict()}
-        network.load_state_dict(state)
+        network.load_state_dict({n: states[f"{count}/{n}"] for n in network.state_dict()})
         curves = pd.DataFrame(notes["curves"][:count])
         made[count] = Hardened(copy.deepcopy(network).eval(), curves)
     return made
