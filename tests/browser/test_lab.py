@@ -7,7 +7,6 @@ import pytest
 import torch
 from conftest import SITE
 
-from advlib import networks
 from advlib.attacks import fgsm, jsma, losses, pgd
 from advlib.book import lab
 
@@ -70,7 +69,7 @@ def net(request):
 
 
 def network(net, *, exact=False):
-    model = networks.published(f"synthesis_mnist/{lab.NETWORKS[net][0]}").eval()
+    model = lab.network(net)
     return Exact(model).eval() if exact else model
 
 

@@ -13,15 +13,16 @@ const labEngine = () => {
   const EDGE = 0.01; // less room than this counts as none to JSMA
   const TIE = 1e-12; // rounding: a pool takes the first of its largest values, as torch does
 
-  // Float32 parameters in their order, whose bytes stand plane by plane (all first bytes, then all
-  // second ones). All but the first network come as the bits in which they differ from it.
+  // Float32 parameters in their order, whose bytes stand plane by plane: the first byte of each is 0
+  // and left out; then all second bytes, all third, all fourth. All but the first network come as the
+  // bits in which they differ from it.
   let first = null;
   const read = (planes) => {
     if (first === null) first = planes;
     else planes.forEach((byte, i) => (planes[i] = byte ^ first[i]));
-    const count = planes.length / 4;
-    const plain = new Uint8Array(planes.length);
-    for (let i = 0; i < planes.length; i++) plain[4 * (i % count) + Math.floor(i / count)] = planes[i];
+    const count = planes.length / 3;
+    const plain = new Uint8Array(4 * count);
+    for (let i = 0; i < planes.length; i++) plain[4 * (i % count) + 1 + Math.floor(i / count)] = planes[i];
     const all = Float64Array.from(new Float32Array(plain.buffer));
     let end = 0;
     return network(SIZES.map((size) => all.subarray(end, (end += size))));
