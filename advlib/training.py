@@ -178,11 +178,11 @@ def stages(
 ) -> dict[int, Hardened]:
     """Copies of `model`, all of it trained, after each of these numbers of epochs of one training.
 
-    Each is, bit for bit, what `fit` makes of `recipe.but(epochs=...)`.
+    Each is, bit for bit, what `fit` makes of `recipe.but(epochs=...)`; so the objective must not ask
+    for the share of training that is done.
 
     Raises:
-        ValueError: a number of epochs is no positive integer, or the recipe may ask how much of the
-            training is still to come; the message names the argument.
+        ValueError: a number of epochs is none, or the recipe may look ahead; named in the message.
     """
     for count in epochs:
         check_count("epochs", count)

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from advlib import networks
+from advlib import findings, networks
 from advlib.attacks import named
 from advlib.data import Split
-from advlib.papers import paper_rows
+from advlib.papers import paper_files, paper_rows
 from advlib.studies import patch_augmentation as study
 
 PAPER = paper_rows("patch_augmentation")
@@ -125,6 +125,25 @@ def test_defenses_compared_leave_out_the_blind_attack_and_other_networks():
     )
     shown = study.compared(rows, study.beside(settings()), settings())
     assert shown["value"].tolist() == [0.1, 0.3]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_reference_that_never_saw_the_classes_is_called_no_scale(monkeypatch, apart):
+    text = paper_files("patch_augmentation")["findings.md"]
+    said = '{% if measured(table="references") %}'
+    block = said + text.split(said)[1].split("{% if guessing %}")[0]
+    monkeypatch.setattr(findings, "paper_files", lambda study: {"findings.md": block})
+    trained = {"defense": "PGD-AT, eps: 0.1", "table": "references"}
+    table = pd.DataFrame(
+        [
+            row(0.7, attack="AutoAttack", **trained),
+            row(0.9, attack="none", protocol="clean", **trained),
+        ]
+    )
+    known = {"autoattack_images": 100, "reference_epochs": 2, "reference_epss": [0.1]}
+    filled = findings.filled("patch_augmentation", table, known | {"apart": apart})
+    assert "70.0 % at ε = 0.1 (clean images:" in filled
+    assert ("no scale" in filled) == apart
 
 
 def test_references_stand_in_the_curve_of_white_box_attacks():
