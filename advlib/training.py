@@ -178,8 +178,8 @@ def stages(
 ) -> dict[int, Hardened]:
     """Copies of `model`, all of it trained, after each of these numbers of epochs of one training.
 
-    Each is, bit for bit, what `fit` makes of `recipe.but(epochs=...)`; so the objective must not ask
-    for the share of training that is done.
+    Each is, bit for bit, what `fit` makes of `recipe.but(epochs=...)`, as long as the objective
+    does not ask for the share of training that is done.
 
     Raises:
         ValueError: a number of epochs is none, or the recipe may look ahead; named in the message.
