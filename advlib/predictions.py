@@ -27,8 +27,8 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
 def best_classes(model: nn.Module, images: Tensor, k: int) -> Tensor:
     """int64 [N, min(k, K)]: the `k` likeliest classes of each image, the likeliest first.
 
-    Asked once for the same model and images, then kept on disk (see `cache`): for many photos, on
-    which a model takes far longer than the key.
+    Asked once for the same model and images, then kept on disk (see `cache`): on photos a model
+    takes far longer than the key. Of equally likely classes the first is the likeliest.
     """
     told, _ = cache.remember(_best_classes, device_of(model), model=model, images=images, k=k)
     return told["classes"].long()
@@ -37,7 +37,8 @@ def best_classes(model: nn.Module, images: Tensor, k: int) -> Tensor:
 @cache.versioned("best classes", 1)
 def _best_classes(model: nn.Module, images: Tensor, k: int) -> tuple[dict[str, Tensor], dict]:
     scores = logits(model, images)
-    return {"classes": scores.topk(min(k, scores.shape[1])).indices.int()}, {}
+    ranked = scores.argsort(dim=1, descending=True, stable=True)
+    return {"classes": ranked[:, :k].int()}, {}
 
 
 def correct(model: nn.Module, split: Split) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from toys import Fixed, Surer
 
+from advlib import cache, predictions
 from advlib.attacks import Attack, craft, fgsm, jsma, losses, pgd
 from advlib.data import Split, pixels
 from advlib.evaluation import Subject, evaluate
@@ -33,7 +34,8 @@ def test_each_protocol_attacks_whom_it_says(digits, shallow):
         blind, "blind", undefended=shallow, stranger=stranger, untricked=shallow, seed=3
     )
     protocols = ["clean", "noise", "transfer", "static", "adaptive"]
-    outcomes = evaluate([subject], split, [PGD], protocols)
+    with cache.off():  # which takes no network with a hook
+        outcomes = evaluate([subject], split, [PGD], protocols)
     assert [o.protocol for o in outcomes] == protocols
     assert all(torch.equal(o.right, split.labels == 0) for o in outcomes)
     clean, noise, transfer, static, adaptive = shown
@@ -43,6 +45,15 @@ def test_each_protocol_attacks_whom_it_says(digits, shallow):
     assert torch.equal(transfer, craft(stranger, split, PGD, seed=3).images)
     assert torch.equal(static, craft(shallow, split, PGD, seed=3).images)
     assert torch.equal(adaptive, static)
+
+
+def test_a_second_evaluation_asks_no_network(digits, shallow, monkeypatch):
+    split, subject = first(digits.test, 20), Subject(shallow, "shallow_cnn", undefended=shallow)
+    protocols = ["clean", "noise", "static", "white-box"]
+    once = list(evaluate([subject], split, [PGD], protocols))
+    monkeypatch.setattr(predictions, "logits", None)
+    again = list(evaluate([subject], split, [PGD], protocols))
+    assert all(a.right.equal(b.right) for a, b in zip(once, again, strict=True))
 
 
 def test_white_box_attacks_the_network_itself(digits, shallow):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from toys import Fixed, rand, small_cnn
 
-from advlib import predictions
+from advlib import cache, predictions
 from advlib.data import Split
 
 
@@ -34,3 +34,13 @@ def test_the_best_classes_are_asked_for_once(monkeypatch):
     assert predictions.best_classes(model, images, 9).shape == (3, 4)
     monkeypatch.setattr(predictions, "logits", None)
     assert torch.equal(predictions.best_classes(model, images, 3), best)
+
+
+def test_of_equally_likely_classes_the_first_counts():
+    model = Fixed([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]).eval()
+    images = torch.arange(2, dtype=torch.uint8).view(2, 1, 1, 1)
+    with cache.off():
+        guesses = predictions.best_classes(model, images, 2)
+    assert guesses.tolist() == [[1, 2], [0, 1]]
+    labels = torch.tensor([1, 1])
+    assert predictions.correct(model, Split(images, labels)).equal(guesses[:, 0] == labels)
