@@ -93,7 +93,8 @@ def evaluate(
     """Run every subject against every attack under every protocol.
 
     An image that the network gets wrong by itself is not attacked on under `white-box`, and counts
-    as wrong. Images are crafted once for the same network, attack and seed, then kept on disk.
+    as wrong. Images are crafted once for the same network, attack and seed, then kept on disk, and
+    so is what each network says of them (see `cache`).
 
     Args:
         split: images uint8 [N, C, H, W], or float32 in [0, 1]; their classes int64 [N].
@@ -105,6 +106,7 @@ def evaluate(
     Raises:
         ValueError: before anything is computed, for a protocol or gradient that is not known, or
             one that a subject or an attack has nothing for; the message names it.
+        TypeError: a network cannot be told by its values (see `cache.remember`).
     """
     for protocol in protocols:
         check_protocol(protocol)
