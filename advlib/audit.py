@@ -19,11 +19,10 @@ from torch import Tensor, nn
 
 from advlib.attacks import autoattack, craft, fgsm, pgd, square
 from advlib.attacks.attack import Attack, check_inputs, frozen
-from advlib.attacks.clipped import ClippedProbabilities
 from advlib.attacks.losses import Loss, cross_entropy, float32_cross_entropy
 from advlib.checks import check_count
 from advlib.data import Split, at_once, pixels
-from advlib.evaluation import CRAFTED_ON, Subject, evaluate
+from advlib.evaluation import CRAFTED_ON, Subject, evaluate, seen
 from advlib.predictions import device_of, logits
 from advlib.protocols import check_gradient
 
@@ -89,9 +88,11 @@ def audit(
     attack(network, pixels(none.images), none.labels)  # refuses what it would refuse later
     scores = logits(network, split.images)
     clean = scores.argmax(1) == split.labels.cpu()
-    seen = ClippedProbabilities(network) if gradient == "clipped" else network
     seed = (subject.seed or 0) if seed is None else seed
-    case = Case(subject, split, attack, gradient, seed, queries, autoattacked, scores, clean, seen)
+    case = Case(
+        subject, split, attack, gradient, seed, queries, autoattacked, scores, clean,
+        seen(network, gradient),
+    )  # fmt: skip
     rows, useless = [], ""
     for name, (check, rule) in CHECKS.items():
         figure, warned = (useless, None) if useless else check(case)

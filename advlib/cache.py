@@ -96,11 +96,14 @@ def off() -> Iterator[None]:
         _in_use.reset(token)
 
 
-def remember(function: Callable[..., Result], device: torch.device, **arguments: Any) -> Result:
+def remember(
+    function: Callable[..., Result], device: torch.device, *, keep: bool = True, **arguments: Any
+) -> Result:
     """`function(**arguments)`, from disk if an identical call was made before.
 
     `function` is declared by `versioned` and returns tensors by name and JSON-able notes; the
-    tensors come back on the CPU. `device` is where it computes.
+    tensors come back on the CPU. `device` is where it computes. Without `keep` a result that is on
+    disk is taken, and another is not put there.
 
     Raises:
         TypeError: an argument cannot be told by its values; the message says which, and what to do.
@@ -113,6 +116,8 @@ def remember(function: Callable[..., Result], device: torch.device, **arguments:
     path = root() / name.replace(" ", "_") / f"{key}.safetensors"
     if (found := _read(path, key)) is not None:
         return _found(key, *found)
+    if not keep:
+        return function(**arguments)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))

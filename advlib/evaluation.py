@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from advlib import devices
+from advlib import cache, devices
 from advlib.attacks.attack import Attack
 from advlib.attacks.clipped import ClippedProbabilities
 from advlib.attacks.crafting import craft
 from advlib.attacks.losses import float32_cross_entropy
-from advlib.data import Split, pixels
-from advlib.predictions import best_classes
+from advlib.data import Split, at_once, pixels
+from advlib.predictions import best_classes, device_of, logits
 from advlib.protocols import check_gradient, check_protocol
 
 
@@ -93,8 +93,8 @@ def evaluate(
     """Run every subject against every attack under every protocol.
 
     An image that the network gets wrong by itself is not attacked on under `white-box`, and counts
-    as wrong. Images are crafted once for the same network, attack and seed, then kept on disk, and
-    so is what each network says of them (see `cache`).
+    as wrong. What networks say is kept on disk (see `cache`), and so are the images that more than
+    one of them may be shown.
 
     Args:
         split: images uint8 [N, C, H, W], or float32 in [0, 1]; their classes int64 [N].
@@ -150,24 +150,50 @@ def _of_subject(
                 continue
             if protocol == "noise":
                 shown, how = noisy(split, attack.eps or 0.0, seed or 0), "none"
+                right = _right(subject.network, shown)
+            elif protocol == "white-box":
+                right, how = _right_itself(subject.network, split, taken, gradient, seed), gradient
             else:
-                source = getattr(subject, CRAFTED_ON[protocol])
-                if gradient == "clipped":
-                    source = ClippedProbabilities(source)
-                shown, how = (
-                    craft(
-                        source, split, taken, seed=seed or 0,
-                        stop_when_wrong=protocol == "white-box",
-                    ),
-                    gradient,
-                )  # fmt: skip
-            yield Outcome(subject, attack, protocol, how, _right(subject.network, shown))
+                source = seen(getattr(subject, CRAFTED_ON[protocol]), gradient)
+                shown, how = craft(source, split, taken, seed=seed or 0), gradient
+                right = _right(subject.network, shown)
+            yield Outcome(subject, attack, protocol, how, right)
 
 
 def _right(network: nn.Module, split: Split) -> Tensor:
     """Boolean [N]: the network's first guess is the label. Kept on disk, like the images: a run
     that is made again, or with more seeds, asks nothing twice."""
     return best_classes(network, split.images, 1)[:, 0] == split.labels.cpu()
+
+
+def _right_itself(
+    network: nn.Module, split: Split, attack: Attack, gradient: str, seed: int | None
+) -> Tensor:
+    """Boolean [N]: the first guess on images that were crafted on the network itself is the label.
+
+    Nobody else is shown these images: what the network says of them is kept, they are not.
+    """
+    told, _ = cache.remember(
+        _guesses, device_of(network), network=network, split=split, attack=attack,
+        gradient=gradient, seed=seed or 0, batch_size=at_once(split.images, 250),
+    )  # fmt: skip
+    return told["classes"].long() == split.labels.cpu()
+
+
+@cache.versioned("white-box guesses", 1)
+def _guesses(
+    network: nn.Module, split: Split, attack: Attack, gradient: str, seed: int, batch_size: int
+) -> tuple[dict[str, Tensor], dict]:
+    shown = craft(
+        seen(network, gradient), split, attack, seed=seed, stop_when_wrong=True,
+        batch_size=batch_size, keep=False,
+    )  # fmt: skip
+    return {"classes": logits(network, shown.images).argmax(1).int()}, {}
+
+
+def seen(network: nn.Module, gradient: str) -> nn.Module:
+    """The network as an attacker with this gradient sees it."""
+    return ClippedProbabilities(network) if gradient == "clipped" else network
 
 
 def _taking(gradient: str, attack: Attack) -> Attack:

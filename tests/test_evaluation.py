@@ -56,6 +56,21 @@ def test_a_second_evaluation_asks_no_network(digits, shallow, monkeypatch):
     assert all(a.right.equal(b.right) for a, b in zip(once, again, strict=True))
 
 
+def test_images_that_nobody_else_is_shown_are_not_kept(digits, shallow):
+    split, subject = first(digits.test, 20), Subject(shallow, "shallow_cnn", undefended=shallow)
+    attack = PGD.but(steps=7)  # that no other test has crafted with
+    before = kept()
+    evaluate([subject], split, [attack], ["white-box"])
+    assert kept() == before
+    evaluate([subject], split, [attack], ["static"])
+    assert kept() == before + 1
+
+
+def kept():
+    """How many results of crafting are on disk."""
+    return len([*cache.root().glob("craft/*.safetensors")])
+
+
 def test_white_box_attacks_the_network_itself(digits, shallow):
     split = first(digits.test, 50)
     subject = Subject(shallow, "shallow_cnn", undefended=build("shallow_cnn", size=16))

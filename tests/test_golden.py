@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import advlib
-from advlib import augmentation, cache, devices
+from advlib import augmentation, cache, devices, evaluation
 from advlib.attacks import (
     Attack,
     autoattack,
@@ -149,6 +149,9 @@ CASES: dict[str, Callable[[], Tensor]] = {
     "mixup": lambda: prepared(augmentation.mixup(classes=4)),
     "random erasing": lambda: prepared(augmentation.random_erasing(probability=1.0)),
     "attack Square": partial(attacked, square, eps=0.1, steps=20),
+    "white-box guesses": lambda: evaluation._guesses(
+        network(), SPLIT, Attack("case", pgd, **STEPS), "exact", seed=0, batch_size=4
+    )[0]["classes"],
     "best classes": lambda: best_classes(network(), IMAGES, 2),
     "divergence": lambda: losses.divergence(LOGITS, LOGITS.flip(0).softmax(1)),
     "TRADES": lambda: through(partial(trades, eps=0.1, step=0.03, steps=3, beta=6.0)),

@@ -29,6 +29,7 @@ def craft(
     stop_when_wrong: bool = False,
     bfloat16: bool = False,
     batch_size: int = 250,
+    keep: bool = True,
 ) -> Split:
     """The attack's images for a whole split: float32 [N, C, H, W] with the split's labels.
 
@@ -45,12 +46,13 @@ def craft(
         bfloat16: compute in it where that is faster: good enough for images to train on, not to
             judge by.
         batch_size: images attacked at once, at most (see `data.at_once`).
+        keep: whether images that are not on disk yet are put there (of FGSM the gradient is).
     """
     check_count("batch_size", batch_size)
     how = {"bfloat16": bfloat16, "batch_size": at_once(split.images, batch_size)}
     if attack.function is fgsm:
         return Split(_fgsm(model, split, attack, how), split.labels)
-    how |= {"seed": seed, "stop_when_wrong": stop_when_wrong}
+    how |= {"seed": seed, "stop_when_wrong": stop_when_wrong, "keep": keep}
     return Split(_kept(model, split, attack, how), split.labels)
 
 
