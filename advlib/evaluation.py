@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from advlib import cache, devices
 from advlib.attacks.attack import Attack
 from advlib.attacks.clipped import ClippedProbabilities
-from advlib.attacks.crafting import craft
+from advlib.attacks.crafting import craft, together
 from advlib.attacks.losses import float32_cross_entropy
-from advlib.data import Split, at_once, pixels
+from advlib.data import Split, pixels
 from advlib.predictions import best_classes, device_of, logits
 from advlib.protocols import check_gradient, check_protocol
 
@@ -175,7 +175,7 @@ def _right_itself(
     """
     told, _ = cache.remember(
         _guesses, device_of(network), network=network, split=split, attack=attack,
-        gradient=gradient, seed=seed or 0, batch_size=at_once(split.images, 250),
+        gradient=gradient, seed=seed or 0, batch_size=together(split.images),
     )  # fmt: skip
     return told["classes"].long() == split.labels.cpu()
 

@@ -66,6 +66,20 @@ def test_images_that_nobody_else_is_shown_are_not_kept(digits, shallow):
     assert kept() == before + 1
 
 
+def test_large_images_are_attacked_by_as_many_as_crafting_takes():
+    """The batch decides the random starts, so that it must be the same however it is asked for."""
+    network, images = build("shallow_cnn", size=512).eval(), torch.zeros(14, 1, 512, 512)
+    split, attack = Split(images, torch.zeros(14, dtype=torch.int64)), PGD.but(steps=1)
+    sizes = []
+    network.register_forward_pre_hook(lambda model, inputs: sizes.append(len(inputs[0])))
+    with cache.off():  # which takes no network with a hook
+        evaluate([Subject(network, "shallow_cnn")], split, [attack], ["white-box"])
+        found, sizes[:] = sizes[:], []
+        craft(network, split, attack, stop_when_wrong=True)
+    assert found == [*sizes, 14]  # and all of them when it is asked what it says
+    assert max(sizes) == 11
+
+
 def kept():
     """How many results of crafting are on disk."""
     return len([*cache.root().glob("craft/*.safetensors")])

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -176,6 +177,33 @@ def test_a_run_of_further_seeds_can_join_those_that_are_done(run):
 def test_every_published_page_has_its_wishes():
     pages = {page.stem for page in PUBLISHED.glob("*.ipynb")}
     assert {want["page"] for want in wanted.wants()} == pages
+
+
+def test_a_summary_tells_the_scale_of_its_run(tmp_path):
+    front.write(tmp_path, judged.of_pages())
+    made = store.provenance(PUBLISHED / "dominant_filters")["parameters"]
+    told = (tmp_path / "dominant_filters.md").read_text(encoding="utf-8")
+    assert f"({len(made['seeds'])} seeds, up to {made['attacked_images']:,} images" in told
+
+
+# How big something came out, or of how many seeds: what a run to come may change.
+RESULT = re.compile(
+    r"\d ?%|percent of|\b(near(ly)?|zero|nothing|high|low|most|few|above \d+)\b"
+    r"|\b(one|two|three|five|ten|\d+) seeds?\b"
+)
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(map(str, Path("book").glob("*.md")))])
+def test_no_picture_of_results_has_one_in_its_alternative_text(page):
+    text = Path(page).read_text(encoding="utf-8")
+    told = re.findall(r"^:alt: (.*)$", text, re.M) + re.findall(r"!\[(.*?)\]", text)
+    assert not [alt for alt in told if RESULT.search(alt)]
+
+
+def test_what_was_found_stands_in_the_summaries_alone():
+    """The prose around them knows no run: it would outlive the one that it was written for."""
+    text = Path("book/found.md").read_text(encoding="utf-8")
+    assert not RESULT.search(text)
 
 
 def test_titles_are_those_of_the_papers():

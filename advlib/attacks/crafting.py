@@ -28,7 +28,7 @@ def craft(
     seed: int = 0,
     stop_when_wrong: bool = False,
     bfloat16: bool = False,
-    batch_size: int = 250,
+    batch_size: int | None = None,
     keep: bool = True,
 ) -> Split:
     """The attack's images for a whole split: float32 [N, C, H, W] with the split's labels.
@@ -45,15 +45,22 @@ def craft(
             count how many it gets right, not to show them to another network.
         bfloat16: compute in it where that is faster: good enough for images to train on, not to
             judge by.
-        batch_size: images attacked at once, at most (see `data.at_once`).
+        batch_size: images attacked at once; None is 250, or fewer where they are large.
         keep: whether images that are not on disk yet are put there (of FGSM the gradient is).
     """
+    if batch_size is None:
+        batch_size = together(split.images)
     check_count("batch_size", batch_size)
-    how = {"bfloat16": bfloat16, "batch_size": at_once(split.images, batch_size)}
+    how = {"bfloat16": bfloat16, "batch_size": batch_size}
     if attack.function is fgsm:
         return Split(_fgsm(model, split, attack, how), split.labels)
     how |= {"seed": seed, "stop_when_wrong": stop_when_wrong, "keep": keep}
     return Split(_kept(model, split, attack, how), split.labels)
+
+
+def together(images: Tensor) -> int:
+    """How many of these images are attacked at once."""
+    return at_once(images, 250)
 
 
 def _fgsm(model: nn.Module, split: Split, attack: Attack, how: dict[str, Any]) -> Tensor:

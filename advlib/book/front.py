@@ -33,6 +33,16 @@ def summary(page: str) -> str:
     return " ".join(filled(made["study"], rows, values, file=SUMMARY).split())
 
 
+def scale(page: str) -> str:
+    """How large a published page's run was: "3 seeds, up to 1,000 images under an attack"."""
+    folder = PUBLISHED / page
+    rows, _ = saved.read(folder)
+    attacked = rows[rows["metric"].eq("accuracy") & rows["protocol"].ne("clean")]
+    seeds = len(store.provenance(folder)["parameters"]["seeds"])
+    told = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    return f"{told}, up to {attacked['n'].max():,.0f} images under an attack"
+
+
 def mark(page: str) -> str:
     """The README's mark of a page's summary."""
     return f"{page}: in words"
@@ -144,11 +154,12 @@ def _range(found: Sequence[float]) -> str:
 
 
 def write(folder: Path, verdicts: pd.DataFrame) -> None:
-    """What the front page includes: the counts, the table of claims, and the pages' summaries."""
+    """What the front page includes: the counts, the table of claims, and the pages' summaries, each
+    with the scale of its run."""
     counts = judged.counts(judged.over_pages(verdicts))
     (folder / "counts.md").write_text(f"{counts}\n", encoding="utf-8")
     (folder / "sentence.md").write_text(f"{sentence(verdicts)}\n", encoding="utf-8")
     (folder / "claims.html").write_text(claims_table(verdicts), encoding="utf-8")
     for page in sorted(PUBLISHED.glob("*.ipynb")):
-        text = f"{summary(page.stem)}\n"
+        text = f"{summary(page.stem)} *({scale(page.stem)})*\n".lstrip()
         (folder / f"{page.stem}.md").write_text(text, encoding="utf-8")
