@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 
 import nbformat
+import pytest
+
+from advlib import contradictions
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 MOST_LINES = 10  # of code in a cell
@@ -14,6 +17,10 @@ WORDS_A_LINE = 4  # of prose for each line of code, at least
 MOST_LETTERS = 80  # in an f-string; longer sentences belong in findings.md
 SHOWN = {"image/png", "image/svg+xml", "text/html"}  # figures and tables
 NO_PROSE = r"\$\$.*?\$\$|\$[^$]*\$|```.*?```|`[^`]*`|\{\w+\}"
+CAME_OUT = re.compile(
+    r"\b(alike|falls?|rises?|levels? off|high|low|near(ly)? zero|far above|paler|seems?|keeps?|"
+    r"shrinks?)\b"
+)
 EQUATION = re.compile(r"\$[^$]+\$", re.DOTALL)
 
 
@@ -81,6 +88,16 @@ def test_every_figure_is_told_to_who_cannot_see_it(notebook):
         c.source for c in drawn if not c.metadata.get("mystnb", {}).get("image", {}).get("alt")
     ]
     assert not untold, "no alt text: " + "\n\n".join(untold)
+
+
+@pytest.mark.parametrize("study", [*contradictions.STUDIES, "synthesis"])
+def test_an_alternative_text_tells_what_is_drawn_not_how_it_came_out(study):
+    """It stands on every page that is made from the notebook, whatever its run measured."""
+    notebook = nbformat.read(f"notebooks/{study}.ipynb", as_version=4)
+    told = [
+        cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "") for cell in notebook.cells
+    ]
+    assert not [alt for alt in told if CAME_OUT.search(alt)]
 
 
 def test_it_has_equations(notebook):
