@@ -200,6 +200,15 @@ def test_no_picture_of_results_has_one_in_its_alternative_text(page):
     assert not [alt for alt in told if RESULT.search(alt)]
 
 
+@pytest.mark.parametrize("alt", [
+    "Static bars reach nearly 100 percent for the whole network.", "It stays above 90.",
+    "most bars are short or gone", "two networks, three seeds", "a gain of 12 %",
+])  # fmt: skip
+def test_a_result_is_told_from_a_description(alt):
+    assert RESULT.search(alt)
+    assert not RESULT.search("Bars of accuracy under FGSM, static and white-box, at eps 0.3.")
+
+
 def test_what_was_found_stands_in_the_summaries_alone():
     """The prose around them knows no run: it would outlive the one that it was written for."""
     text = Path("book/found.md").read_text(encoding="utf-8")

@@ -99,7 +99,7 @@ def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
             whole = sum(a["steps"] * a.get("restarts", 1) for a in attacks)
             passes += p.attacked_images * whole * len(p.others)
             climbed = sum(p.steps_curve) + max(p.steps_curve) * len(p.eps_curve)
-            passes += 50 * climbed * (1 + len(p.seeds))
+            passes += 50 * climbed * (1 + len(p.seeds))  # the notebook watches so many images
             trained = p.images * p.reference_epochs * (1 + p.train_steps)
             judged = p.attacked_images * max(p.steps_curve)
             judged += 0 if file else 10_000 * p.autoattack_images
