@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,14 +47,14 @@ class Subject:
         return Subject(network, self.model, defense, self.seed, undefended=self.network, **more)
 
 
-class Outcome(NamedTuple):
-    """What one attack under one protocol left of one network."""
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What does one attack under one protocol leave of one network?"""
 
     subject: Subject
     attack: Attack | None  # None on clean images
     protocol: str
     gradient: str  # "none" where nothing was attacked
-    right: Tensor  # boolean [N], on the CPU: the network's first guess is still the label
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -70,6 +70,13 @@ class Outcome(NamedTuple):
             "gradient": self.gradient,
             **subject.columns,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(Question):
+    """The question with its answer."""
+
+    right: Tensor  # boolean [N], on the CPU: the network's first guess is still the label
 
 
 # Whom a protocol's images are crafted on, by the name of a Subject's field.
@@ -108,6 +115,20 @@ def evaluate(
             one that a subject or an attack has nothing for; the message names it.
         TypeError: a network cannot be told by its values (see `cache.remember`).
     """
+    return [
+        Outcome(q.subject, q.attack, q.protocol, q.gradient, _answer(q, split, seed))
+        for q in questions(subjects, attacks, protocols, gradient=gradient)
+    ]
+
+
+def questions(
+    subjects: Sequence[Subject],
+    attacks: Sequence[Attack] = (),
+    protocols: Sequence[str] = ("clean", "static", "white-box"),
+    *,
+    gradient: str = "exact",
+) -> list[Question]:
+    """What `evaluate` asks with these arguments, in its order; raises its ValueError."""
     for protocol in protocols:
         check_protocol(protocol)
     check_gradient(gradient)
@@ -119,45 +140,27 @@ def evaluate(
                 raise ValueError(f"{source}: {protocol} needs it, and {subject.model} has none")
     if "noise" in attacked and (without := [a.name for a in attacks if a.eps is None]):
         raise ValueError(f"attacks: noise takes their eps, and {without[0]} has none")
-    variants = [(attack, _taking(gradient, attack)) for attack in attacks]
-    return [
-        outcome
-        for subject in subjects
-        for outcome in _of_subject(
-            subject,
-            split,
-            variants,
-            list(protocols),
-            gradient,
-            subject.seed if seed is None else seed,
-        )
-    ]
+    for attack in attacks:
+        _taking(gradient, attack)
+    met: list[tuple[Attack | None, str, str]] = []
+    met += [(None, "clean", "none")] if "clean" in protocols else []
+    met += [(a, p, "none" if p == "noise" else gradient) for a in attacks for p in attacked]
+    return [Question(subject, *how) for subject in subjects for how in met]
 
 
-def _of_subject(
-    subject: Subject,
-    split: Split,
-    attacks: Sequence[tuple[Attack, Attack]],
-    protocols: Sequence[str],
-    gradient: str,
-    seed: int | None,
-) -> Iterator[Outcome]:
-    if "clean" in protocols:
-        yield Outcome(subject, None, "clean", "none", _right(subject.network, split))
-    for attack, taken in attacks:
-        for protocol in protocols:
-            if protocol == "clean":
-                continue
-            if protocol == "noise":
-                shown, how = noisy(split, attack.eps or 0.0, seed or 0), "none"
-                right = _right(subject.network, shown)
-            elif protocol == "white-box":
-                right, how = _right_itself(subject.network, split, taken, gradient, seed), gradient
-            else:
-                source = seen(getattr(subject, CRAFTED_ON[protocol]), gradient)
-                shown, how = craft(source, split, taken, seed=seed or 0), gradient
-                right = _right(subject.network, shown)
-            yield Outcome(subject, attack, protocol, how, right)
+def _answer(asked: Question, split: Split, seed: int | None) -> Tensor:
+    """Boolean [N]: the network's first guess is still the label."""
+    subject, attack, gradient = asked.subject, asked.attack, asked.gradient
+    seed = (subject.seed if seed is None else seed) or 0
+    if attack is None:
+        return _right(subject.network, split)
+    if asked.protocol == "noise":
+        return _right(subject.network, noisy(split, attack.eps or 0.0, seed))
+    taken = _taking(gradient, attack)
+    if asked.protocol == "white-box":
+        return _right_itself(subject.network, split, taken, gradient, seed)
+    source = seen(getattr(subject, CRAFTED_ON[asked.protocol]), gradient)
+    return _right(subject.network, craft(source, split, taken, seed=seed))
 
 
 def _right(network: nn.Module, split: Split) -> Tensor:
@@ -167,7 +170,7 @@ def _right(network: nn.Module, split: Split) -> Tensor:
 
 
 def _right_itself(
-    network: nn.Module, split: Split, attack: Attack, gradient: str, seed: int | None
+    network: nn.Module, split: Split, attack: Attack, gradient: str, seed: int
 ) -> Tensor:
     """Boolean [N]: the first guess on images that were crafted on the network itself is the label.
 
@@ -175,7 +178,7 @@ def _right_itself(
     """
     told, _ = cache.remember(
         _guesses, device_of(network), network=network, split=split, attack=attack,
-        gradient=gradient, seed=seed or 0, batch_size=together(split.images),
+        gradient=gradient, seed=seed, batch_size=together(split.images),
     )  # fmt: skip
     return told["classes"].long() == split.labels.cpu()
 

@@ -30,7 +30,7 @@ from advlib import cache, devices
 from advlib.attacks.attack import Attack
 from advlib.checks import check_choice
 from advlib.data import Dataset, Split
-from advlib.evaluation import Subject, evaluate
+from advlib.evaluation import Subject, evaluate, questions
 from advlib.files import write_whole
 from advlib.networks import keeping
 from advlib.protocols import GRADIENTS, NONE, PROTOCOLS
@@ -143,15 +143,16 @@ class Run:
         **columns: Any,
     ) -> pd.DataFrame:
         """`evaluate` the subjects, and keep what comes of it as rows of the table; returns these,
-        and what joined runs have of the same.
+        and what joined runs have of the same. Subjects of their seeds are not evaluated again.
 
         `columns` are further ones of all rows; the others as for `evaluation.evaluate`.
         """
         before, columns = len(self._rows), {"split": of_labels(split)} | columns
-        outcomes = evaluate(subjects, split, attacks, protocols, gradient=gradient, seed=seed)
-        for outcome in outcomes:
+        asked = questions(subjects, attacks, protocols, gradient=gradient)
+        told = [_description(question.columns | columns) for question in asked]
+        new = [subject for subject in subjects if subject.seed not in self._lent]
+        for outcome in evaluate(new, split, attacks, protocols, gradient=gradient, seed=seed):
             self.add(table, "accuracy", outcome.right, **(outcome.columns | columns))
-        told = [_description(outcome.columns | columns) for outcome in outcomes]
         lent = [
             row for row in self._rows[: self._own]
             if row["table"] == table and row["metric"] == "accuracy" and _description(row) in told

@@ -142,6 +142,27 @@ def test_what_all_parts_measure_with_one_seed_counts_once(tmp_path, monkeypatch,
     assert known(last) == known(of(0, 1))
 
 
+def test_a_subject_of_a_joined_seed_is_not_evaluated_again(tmp_path, monkeypatch, digits, shallow):
+    asked, evaluate = [], records.evaluate
+
+    def heard(subjects, *others, **named):
+        asked.append([subject.seed for subject in subjects])
+        return evaluate(subjects, *others, **named)
+
+    def of(*seeds):
+        run = records.Run("dominant_filters", {**GIVEN, "seeds": [*seeds]})
+        subjects = [Subject(shallow, "shallow_cnn", seed=seed) for seed in {0, *seeds}]
+        return run, run.measure("5", subjects, digits.test.first(9), protocols=["clean"])
+
+    of(0)[0].save(tmp_path / "part")
+    monkeypatch.setattr(records, "evaluate", heard)
+    monkeypatch.setenv(records.JOIN, str(tmp_path / "part"))
+    _, rows = of(1)
+    monkeypatch.delenv(records.JOIN)
+    assert asked == [[1]]
+    assert set(rows["seed"]) == {0, 1}
+
+
 def test_measuring_gives_the_rows_of_joined_runs_too(tmp_path, monkeypatch, digits, shallow):
     attack, weaker = (Attack("PGD", pgd, eps=eps, step=0.1, steps=1) for eps in (0.1, 0.05))
 

@@ -44,7 +44,7 @@ WANTED: dict[str, dict[str, Any]] = {
     },
     "patches_imagenet": {
         "images": 800, "attacked_images": 200, "autoattack_images": 100, "seeds": range(3),
-        "reference_epss": (0.00392,), "reference_epochs": 2, "eps_curve": range(8),
+        "reference_epss": (0.00392,), "reference_epochs": 2, "eps_curve": range(6),
     },
     "cross_resnet_cifar10": {
         "images": 49_250, "width": 16, "epochs": 8, "autoattack_images": 500,
