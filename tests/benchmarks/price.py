@@ -90,13 +90,16 @@ def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
     for nth, (model, file) in enumerate(zip(p.models, p.weights, strict=True)):
         first = 0 if file else p.epochs
         tuned = [p.tune_epochs] * (len(p.variants) + 1)
-        passes = p.attacked_images * sum(a["steps"] for a in attacks)
+        once = sum(a["steps"] for a in attacks)
+        passes = p.attacked_images * once + 100 * p.autoattack_images * 2
         if nth == 0:
             tuned += [p.tune_epochs] * (len(p.optimizers) - 1)
             tuned += 2 * [max(p.epochs_curve)] if max(p.epochs_curve) != p.tune_epochs else []
             tuned += [] if file else [(first + 1) // 2 + p.tune_epochs]
             passes += p.images * p.compare_epochs * len(p.others) * (1 + p.train_steps) / 2
-            whole = sum(a["steps"] * a.get("restarts", 1) for a in attacks)
+            whole = once if file else sum(a["steps"] * a.get("restarts", 1) for a in attacks)
+            others = 1 + len(p.autoattack_others) + len(p.reference_epss)
+            passes += 100 * p.autoattack_images * others
             passes += p.attacked_images * whole * len(p.others)
             climbed = sum(p.steps_curve) + max(p.steps_curve) * len(p.eps_curve)
             passes += 50 * climbed * (1 + len(p.seeds))  # the notebook watches so many images
