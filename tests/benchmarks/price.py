@@ -44,7 +44,7 @@ WANTED: dict[str, dict[str, Any]] = {
     },
     "patches_imagenet": {
         "images": 800, "attacked_images": 200, "autoattack_images": 100, "seeds": range(3),
-        "reference_epss": (0.00392,), "reference_epochs": 2, "eps_curve": range(6),
+        "reference_epss": (0.00392,), "reference_epochs": 2, "eps_curve": range(4),
     },
     "cross_resnet_cifar10": {
         "images": 49_250, "width": 16, "epochs": 8, "autoattack_images": 500,
@@ -83,9 +83,10 @@ def aft_fgsm_vs_jsma(p: SimpleNamespace) -> Iterator[Part]:
 def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
     """Undefended, the variants and their control; with the first network the ablations and the
     other defenses. Images crafted for `static`, for the curves of the loss, and on the other
-    defenses take all steps; the rest are turned, or left without a gradient, in a few. A network
-    with weights from elsewhere needs no first training, and no other from scratch; what it learns
-    of a few photos leaves AutoAttack nothing to search."""
+    defenses take all steps; the rest are turned, or left without a gradient, in three. AutoAttack
+    takes its first 100 whatever comes of them. A network with weights from elsewhere needs no first
+    training, and no other from scratch; what it learns of a few photos leaves nothing to further
+    starts, nor to the rest of AutoAttack."""
     attacks = [a.settings for a in named.settings(p.attack_set, p.attack_steps) if a.has("steps")]
     for nth, (model, file) in enumerate(zip(p.models, p.weights, strict=True)):
         first = 0 if file else p.epochs
@@ -107,6 +108,8 @@ def patch_augmentation(p: SimpleNamespace) -> Iterator[Part]:
             judged = p.attacked_images * max(p.steps_curve)
             judged += 0 if file else 10_000 * p.autoattack_images
             passes += len(p.reference_epss) * (trained + judged)
+        met = 2 * len(attacks) * (1 + len(tuned) * len(p.seeds))  # white-box and clipped
+        passes += 3 * p.attacked_images * met
         yield model, passes + p.images * (first + 2 * sum(tuned) * len(p.seeds))
 
 
