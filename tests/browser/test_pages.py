@@ -2,10 +2,12 @@
 
 import functools
 import re
+from typing import NamedTuple
 
 import pytest
 from conftest import PAGES, SITE
 from fontTools.ttLib import TTFont
+from playwright.sync_api import Page
 
 ICONS = """() => [...document.querySelectorAll("*")]
   .flatMap((one) => ["::before", "::after"].map((part) => getComputedStyle(one, part).content))
@@ -25,44 +27,65 @@ def letters():
     return {letter for font in fonts for letter in TTFont(font).getBestCmap()}
 
 
-def dom(page: str, browser) -> str:
-    """The page's document after its scripts have run, none of which may fail."""
-    tab, wrong = browser.new_page(), []
-    tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.goto((SITE / page).resolve().as_uri())
+class Opened(NamedTuple):
+    """A page, opened once for the tests that follow; what its scripts said that failed."""
+
+    page: str
+    tab: Page
+    wrong: list[str]
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def opened(request, browser):
+    tab = browser.new_page(viewport={"width": 1400, "height": 900})
+    page = Opened(request.param, tab, [])
+    tab.on("console", lambda said: page.wrong.append(said.text) if said.type == "error" else None)
+    tab.on("pageerror", lambda error: page.wrong.append(str(error)))
+    tab.goto((SITE / page.page).resolve().as_uri())
     tab.wait_for_load_state("load")
     tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
-    text = tab.content()
-    raw = tab.evaluate("document.querySelectorAll('.math:not(:has(mjx-container))').length")
-    drawn = {ord(letter) for letter in tab.evaluate(ICONS)}
-    broken = tab.evaluate("[...document.images].filter((i) => !i.naturalWidth).map((i) => i.src)")
+    yield page
     tab.close()
-    assert wrong == []
+
+
+def test_the_page_opens_without_errors(opened):
+    tab = opened.tab
+    raw = tab.evaluate("document.querySelectorAll('.math:not(:has(mjx-container))').length")
+    broken = tab.evaluate("[...document.images].filter((i) => !i.naturalWidth).map((i) => i.src)")
+    drawn = {ord(letter) for letter in tab.evaluate(ICONS)}
+    assert opened.wrong == []
     assert raw == 0  # equations that MathJax left as they are written
     assert broken == []  # pictures that the browser cannot draw
     assert {hex(icon) for icon in drawn - letters()} == set()
-    return text
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_page_opens_with_its_images_and_without_errors(page, browser):
-    text = dom(page, browser)
+def test_the_page_has_what_it_names(opened):
+    text = opened.tab.content()
     assert re.search(r"<h1>[^<]+", text)
     assert "Traceback" not in text
     assert 'class="problematic"' not in text  # Sphinx's mark on what it could not resolve
     assert "|:-" not in text  # a table that was left as Markdown
     assert "<mjx-merror" not in text  # an equation that MathJax cannot read
     for source in re.findall(r'<img[^>]+src="([^":]+)"', text):
-        assert (SITE / page).parent.joinpath(source).resolve().is_file(), source
+        assert (SITE / opened.page).parent.joinpath(source).resolve().is_file(), source
     for image in re.findall(r"<img[^>]*>", text):
         alt = re.search(r'alt="([^"]+)"', image)
         assert alt, image
         assert "_images/" not in alt[1], image  # Sphinx's stand-in where a figure has none
 
 
-def test_the_study_shows_both_protocols(browser):
-    text = dom("book/studies/dominant_filters.html", browser)
+def test_no_page_is_wider_than_its_window(opened):
+    tab = opened.tab
+    for width in (1400, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.wait_for_timeout(100)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(VERDICTS) <= width  # none is cut on a phone
+
+
+def test_the_study_shows_both_protocols(tab):
+    tab.goto((SITE / "book/studies/dominant_filters.html").resolve().as_uri())
+    text = tab.content()
     assert text.count("white-box") > 5
     assert text.count("static") > 5
     assert "holds only under the paper" in text
@@ -85,17 +108,6 @@ def test_no_two_pages_share_a_title():
         for page in PAGES
     ]
     assert len(set(titles)) == len(titles)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_no_page_is_wider_than_its_window(page, tab):
-    tab.goto((SITE / page).resolve().as_uri())
-    tab.wait_for_load_state("load")
-    for width in (1400, 390):
-        tab.set_viewport_size({"width": width, "height": 900})
-        tab.wait_for_timeout(100)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert tab.evaluate(VERDICTS) <= width  # none is cut on a phone
 
 
 def test_a_phone_shows_what_is_here_and_what_is_wanted(tab):

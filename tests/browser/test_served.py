@@ -1,8 +1,11 @@
 """The site as a web site: nothing fails, nothing is asked of others, everybody can use it."""
 
+from typing import NamedTuple
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import PAGES, SITE, STILL
+from playwright.sync_api import Page
 
 from advlib.claims import VERDICTS
 
@@ -12,31 +15,51 @@ WIDTH = ["scrollable-region-focusable"]  # and about what scrolls in a narrow wi
 STUDIES = [page for page in PAGES if "studies/" in page or "notebooks/" in page]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_nothing_fails_and_nobody_else_is_asked(page, tab, address):
-    wrong, asked = [], []
-    tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on("requestfailed", lambda request: wrong.append(request.url))
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.goto(f"{address}/{page}", wait_until="networkidle")
-    assert wrong == []
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+class Served(NamedTuple):
+    """A page, opened once for the tests that follow; what failed, and what was asked for."""
+
+    tab: Page
+    wrong: list[str]
+    asked: list[str]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_axe_finds_nothing_serious(page, tab, address):
-    """In the light, then what depends on colours in the dark, and on the width on a phone."""
+@pytest.fixture(scope="module", params=PAGES)
+def served(request, browser, address):
+    tab = browser.new_page(viewport={"width": 1400, "height": 900})
+    page = Served(tab, [], [])
+    tab.on("console", lambda said: page.wrong.append(said.text) if said.type == "error" else None)
+    tab.on("pageerror", lambda error: page.wrong.append(str(error)))
+    tab.on("requestfailed", lambda failed: page.wrong.append(failed.url))
+    tab.on("request", lambda asks: page.asked.append(asks.url))
     tab.add_init_script("localStorage.setItem('mode', 'light');"
                         "localStorage.setItem('theme', 'light')")  # fmt: skip
-    tab.goto(f"{address}/{page}")
-    found = Axe().run(tab).response["violations"]
+    tab.goto(f"{address}/{request.param}", wait_until="networkidle")
+    yield page
+    tab.close()
+
+
+def test_nothing_fails_and_nobody_else_is_asked(served, address):
+    assert served.wrong == []
+    own = (address, "data:", "blob:")
+    assert [url for url in served.asked if not url.startswith(own)] == []
+
+
+def violations(tab, *rules):
+    """What axe finds, by all its rules or by these."""
+    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    return Axe().run(tab, options=options).response["violations"]
+
+
+def test_axe_finds_nothing_serious(served):
+    """In the light, then what depends on colours in the dark, and on the width on a phone."""
+    tab = served.tab
+    found = violations(tab)
     tab.add_style_tag(content=STILL)
     tab.evaluate("document.documentElement.dataset.theme = 'dark'")
-    found += Axe().run(tab, options={"runOnly": COLOURS}).response["violations"]
+    found += violations(tab, *COLOURS)
     tab.set_viewport_size({"width": 390, "height": 900})
     tab.wait_for_timeout(700)  # the theme looks for what scrolls a while after a change of width
-    found += Axe().run(tab, options={"runOnly": WIDTH}).response["violations"]
+    found += violations(tab, *WIDTH)
     serious = [of for of in found if of["impact"] in ("serious", "critical")]
     assert not serious, [(of["id"], of["nodes"][0]["html"][:200]) for of in serious]
 
