@@ -29,6 +29,13 @@ Part = tuple[str, float]  # a network, and how many passes it takes
 # no page yet.
 WANTED: dict[str, dict[str, Any]] = {
     "synthesis_mnist": {"train_images": 50_000, "attacked_images": 500},
+    "synthesis_mnist, on Fashion-MNIST": {
+        "dataset": "fashion_mnist", "train_images": 50_000, "attacked_images": 500,
+    },
+    "synthesis_mnist, on CIFAR-10": {
+        "dataset": "cifar10", "size": 32, "model": "resnet18", "width": 16, "flip": True,
+        "gamma": 0.01, "train_images": 50_000, "attacked_images": 500,
+    },
     "dominant_filters": {
         "seeds": range(5), "attacked_images": 2000, "autoattack_images": 500,
     },

@@ -12,7 +12,7 @@ from advlib.book import lab
 
 HEAVIEST = 3e6  # bytes of what this page alone loads
 LOSSES = {"exact": losses.cross_entropy, "float32": losses.float32_cross_entropy}
-STEPS = 40
+STEPS = 20
 PGD = [*(("exact", eps) for eps in lab.RADII), ("float32", 0.2)]
 ASK = """async (tasks) => Promise.all(tasks.map(async ({n, ...task}) => {
   const {image, label} = (await DATA).digits[n];
