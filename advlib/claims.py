@@ -53,7 +53,8 @@ def verdicts(
     """One row a claim: what is claimed, what was measured under each protocol, verdict and reason.
 
     Where the paper itself measured under another protocol, `white-box` overrules its own. A claim
-    with `each` is judged for each value of that column, and holds where it holds for all.
+    with `each` is judged for each value of that column, and holds where it holds for all; a
+    reference that has to have learned may be another one's.
 
     Args:
         rows: of a run, indexed by their number.
@@ -75,7 +76,7 @@ def verdicts(
             for case, of_case in cases.items()
         }
         judged = {
-            case: _judged(claim, cases[case], of_case[own], of_case["white-box"])
+            case: _judged(claim, (cases[case], evidence), of_case[own], of_case["white-box"])
             for case, of_case in decisions.items()
         }
         verdict, reason = _over_cases(judged)
@@ -165,22 +166,26 @@ def judge(claim: Mapping[str, Any], evidence: Evidence, own: str) -> Judged:
     """The verdict on one claim; `own` is the protocol of whoever claims it."""
     return _judged(
         claim,
-        evidence,
+        [evidence],
         _decisions(claim, evidence, own),
         _decisions(claim, evidence, "white-box"),
     )
 
 
 def _judged(
-    claim: Mapping[str, Any], evidence: Evidence, own: list[Decision], white: list[Decision]
+    claim: Mapping[str, Any],
+    evidence: Sequence[Evidence],
+    own: list[Decision],
+    white: list[Decision],
 ) -> Judged:
     """The verdict, from what becomes of the conditions under the claim's own protocol and under
-    `white-box`."""
+    `white-box`. A reference is looked for in each `evidence` in turn: the case's, then all."""
     if "not_tested" in claim:
         return Judged(UNTESTED, claim["not_tested"])
     for reference in claim.get("learned", ()):
-        rows = evidence.select(reference["rows"])
-        if not rows.empty and rows["value"].mean() < reference["number"]:
+        found = (of.select(reference["rows"]) for of in evidence)
+        rows = next((rows for rows in found if not rows.empty), None)
+        if rows is not None and rows["value"].mean() < reference["number"]:
             reached = f"{rows['value'].mean():.1%}"
             return Judged(UNDECIDED, f"a reference did not learn: it is at {reached}")
     decided = own or white

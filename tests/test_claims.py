@@ -141,6 +141,19 @@ def test_each_network_is_judged_by_itself(claim):
     assert judged(good.assign(model="resnet18"))["verdict"] == "holds"
 
 
+def test_a_reference_may_be_of_another_network(claim):
+    """One network was trained as a reference: where it learned nothing, none is judged."""
+    claim["each"] = "model"
+    claim["learned"] = [{"rows": {"table": "references"}, "number": 0.5}]
+    both = [
+        three(static=0.5, white_box=0.1).assign(model=name) for name in ("resnet18", "resnet50")
+    ]
+    for kept, verdict in ((0.1, "undecided"), (0.9, "does not hold")):
+        reference = three(clean=kept).assign(table="references", model="resnet18")
+        line = judged(pd.concat([*both, reference], ignore_index=True))
+        assert line["verdict"] == verdict
+
+
 def test_a_fitted_figure_bears_nothing_out(claim):
     claim["fitted"] = "its rate was chosen so that this figure comes out"
     assert judged(three(static=0.99, white_box=0.99))["verdict"] == "undecided"
