@@ -26,8 +26,8 @@ def seen(page, sidebar):
 def becomes(page, sidebar, expected):
     """Within a second the sidebar is seen, or is not, and has come to rest."""
     before = None
-    for _ in range(50):
-        page.wait_for_timeout(20)
+    for _ in range(20):
+        page.wait_for_timeout(50)
         now = box(page, sidebar)
         if seen(page, sidebar) is expected and now == before:
             return True
