@@ -125,6 +125,11 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
         rows = { defense = "PGD-AT, eps: 0.1", metric = "accuracy" }
         at_least = 0.6
         [[want]]
+        page = "patches_imagenet"
+        says = "a reference that kept nothing"
+        rows = { table = "references", attack = "AutoAttack", metric = "accuracy" }
+        at_least = 0.2
+        [[want]]
         page = "nowhere"
         says = "a page that is not published"
         parameter = "seeds"
@@ -138,10 +143,12 @@ def test_a_wish_is_compared_with_the_run_or_its_records(tmp_path, monkeypatch):
         False,
         False,
         False,
+        False,
     ]  # 0 images are all there are
     told = wanted.told(wanted.compared())
     assert re.search(r"\| ✗ .*\| accuracy .*\| 9\d\.\d\N{NO-BREAK SPACE}% .*\| 100\.0", told)
     assert re.search(r"a defense that the run does not have yet +\| – ", told)
+    assert re.search(r"a reference that kept nothing +\| 0\.0\N{NO-BREAK SPACE}% ", told)
     assert told.count("[dominant_<wbr>filters](studies/dominant_filters.ipynb)") == 1
     file.write_text('[[want]]\npage = "dominant_filters"\nmost = 3\n')
     with pytest.raises(ValueError, match="no such key: most"):

@@ -71,17 +71,19 @@ def told(rows: pd.DataFrame) -> str:
         lines.append(["", f"**[{name}](studies/{page}.ipynb)**", "", ""])
         for wish in wishes.itertuples():
             mark = "✓" if wish.met else "✗"
-            lines.append([mark, wish.says, _text(wish.here), _text(wish.wanted)])
+            share = wish.wanted < 1
+            figures = [_text(value, share=share) for value in (wish.here, wish.wanted)]
+            lines.append([mark, wish.says, *figures])
     table = pd.DataFrame(lines, columns=["", "page, and what it needs", "here", "wanted"])
     return table.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
-def _text(value: float) -> str:
+def _text(value: float, *, share: bool = False) -> str:
     if value == float("inf"):
         return "all"
     if value != value:  # no such row
         return "–"
-    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if 0 < value < 1 else f"{value:,.0f}"
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%" if share else f"{value:,.0f}"
 
 
 def underway() -> str:

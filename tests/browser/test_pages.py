@@ -110,10 +110,12 @@ def test_no_two_pages_share_a_title():
     assert len(set(titles)) == len(titles)
 
 
-def test_a_phone_shows_what_is_here_and_what_is_wanted(tab):
+def test_a_phone_shows_what_is_here_what_is_wanted_and_its_price(tab):
     tab.set_viewport_size({"width": 390, "height": 900})
     tab.goto((SITE / "book/evidence.html").resolve().as_uri())
-    heads = tab.locator("article table").first.locator("th").all()
-    assert [head.inner_text() for head in heads][-2:] == ["here", "wanted"]
-    place = heads[-1].bounding_box()
-    assert place["x"] + place["width"] <= 390
+    wishes, prices = (tab.locator("article table").nth(n).locator("th").all() for n in (0, 1))
+    assert [head.inner_text() for head in wishes][-2:] == ["here", "wanted"]
+    assert prices[1].inner_text() == "core hours"
+    for head in (wishes[-1], prices[1]):
+        place = head.bounding_box()
+        assert place["x"] + place["width"] <= 390
